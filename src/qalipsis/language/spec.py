@@ -1,0 +1,25 @@
+"""What a step will do, as a value: the base of every plugin's author-facing description."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Generic, TypeVar
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+
+class Spec(Generic[In, Out]):
+    """Turns a value of type In into one of type Out once it runs; loads without any driver.
+
+    `kind` names the entry point in the group `qalipsis.steps` whose object, called with the spec, is the step.
+    """
+
+    kind: ClassVar[str]
+
+    def problems(self) -> list[str]:
+        """Every mistake in this description, each as a sentence that says what to write instead."""
+        return []
+
+    def default_name(self) -> str:
+        """A name for reports when the author gives none; `[a-z0-9-]+`."""
+        return self.kind.replace(".", "-")
