@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from math import ceil
 
 from qalipsis.clock import TimerHandle
 
@@ -21,5 +22,6 @@ class SystemClock:
         return at + self.epoch_offset
 
     def call_at(self, when: float, callback: Callable[[], None]) -> TimerHandle:
-        delay = when - time.monotonic()
-        return asyncio.get_running_loop().call_later(delay if delay > 0 else 0, callback)
+        # Whole milliseconds, rounded up: the loop's own timers have that resolution and would fire early.
+        delay = ceil((when - time.monotonic()) * 1000) / 1000
+        return asyncio.get_running_loop().call_later(max(delay, 0.0), callback)

@@ -5,11 +5,14 @@ uvloop's own timers fire up to a millisecond early and cost 1.3 µs each; here a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from heapq import heappop, heappush
 from math import ceil
 
 from qalipsis.clock import Clock, TimerHandle
+
+_log = logging.getLogger(__name__)
 
 TICKS_PER_SECOND = 1000
 """A slot per millisecond: coarser would show in start times, finer costs a heap entry per timer."""
@@ -70,20 +73,24 @@ class TimerWheel:
         self._handle = self._clock.call_at(tick / TICKS_PER_SECOND, self._fire)
 
     def _fire(self) -> None:
-        self._handle = None
-        # Keeps `call_at` from arming for each timer set while the wheel turns: it is armed once, at the end.
-        self._armed_tick = 0
+        # While the wheel turns, `call_at` need not arm for each timer: it is armed once, at the end.
         self._handle = _TURNING
-        ticks, slots, now = self._ticks, self._slots, self._now
+        self._armed_tick = 0
+        ticks, slots = self._ticks, self._slots
+        # Read once: whatever becomes due while the callbacks run waits until I/O had its turn.
+        limit = self._now() * TICKS_PER_SECOND
         try:
-            while ticks and ticks[0] <= now() * TICKS_PER_SECOND:
+            while ticks and ticks[0] <= limit:
                 for timer in slots.pop(heappop(ticks)):
                     callback = timer.callback
                     if callback is not None:
-                        callback()
+                        try:
+                            callback()
+                        except Exception:
+                            # One broken callback must not take the others' wake-up with it.
+                            _log.exception("a timer's callback failed")
         finally:
-            if self._handle is _TURNING:
-                self._handle = None
+            self._handle = None
             if ticks:
                 self._arm(ticks[0])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
@@ -114,4 +114,5 @@ class Plan:
     line: int = 0
     description: str = ""
     digest: str = ""
-    property_keys: frozenset[str] = field(default_factory=frozenset)
+    properties: Any = None
+    """Resolves the placeholders of specs that a journey makes while it runs (`plan.properties.Properties`)."""
