@@ -163,11 +163,11 @@ class CampaignInfo(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
+    schema: str = SCHEMA
     campaign: CampaignInfo
     verdict: Verdict
     ledger: Books
     scenarios: tuple[ScenarioReport, ...]
     timeline: tuple[Second, ...]
     factories: tuple[FactoryReport, ...]
-    schema: str = SCHEMA
     environment: dict[str, Any] = field(default_factory=dict)

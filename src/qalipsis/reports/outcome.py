@@ -1,0 +1,69 @@
+"""What decided the status, in sentences; the same for every rendering."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from qalipsis.reports import figures
+from qalipsis.reports.model import Expectation, Report, ScenarioReport, StepReport
+
+SERIOUS = frozenset({"ERROR", "ABORT"})
+
+
+def visible_steps(scenario: ScenarioReport) -> tuple[StepReport, ...]:
+    """The steps a report shows: those of the engine itself start with two underscores."""
+    return tuple(step for step in scenario.steps if not step.name.startswith("__"))
+
+
+def is_failing(step: StepReport) -> bool:
+    """Whether more executions failed than the author tolerates."""
+    done = step.executions
+    return step.reported and done.failed > step.tolerated_share * done.attempted
+
+
+def is_traffic(step: StepReport) -> bool:
+    """Whether the step talked to a service, so that due and sent tell different stories."""
+    return bool(step.phases or step.statuses or step.failures or step.bytes.sent or step.bytes.received)
+
+
+def expectations(scenario: ScenarioReport) -> tuple[Expectation, ...]:
+    """Those of the scenario and of its meters, each once."""
+    of_meters = tuple(each for meter in scenario.meters for each in meter.expectations)
+    return tuple(dict.fromkeys(scenario.expectations + of_meters))
+
+
+def actual(expectation: Expectation) -> str:
+    """The actual value, or the sign for nothing when there was none to compare."""
+    return figures.NOTHING if expectation.actual is None else figures.number(expectation.actual)
+
+
+def errors(scenario: ScenarioReport) -> Counter[str]:
+    """Failed executions by class over all steps."""
+    return sum((Counter(step.executions.errors) for step in visible_steps(scenario)), Counter())
+
+
+def reasons(report: Report) -> tuple[str, ...]:
+    """Why the campaign is not simply successful, most telling first; empty when it is."""
+    several = len(report.scenarios) > 1
+    found: list[str] = []
+    for scenario in report.scenarios:
+        of = f"{scenario.name}: " if several else ""
+        found += [
+            f"{of}expected {each.text}, was {actual(each)}"
+            for each in expectations(scenario)
+            if not each.satisfied
+        ]
+        found += [f"{of}{_failed(step)}" for step in scenario.steps if is_failing(step)]
+        found += [f"{of}{each.text}" for each in scenario.messages if each.severity in SERIOUS]
+        found += [
+            f"{of}{_failed(step)}, which is tolerated"
+            for step in scenario.steps
+            if step.executions.failed and not is_failing(step)
+        ]
+    return tuple(dict.fromkeys(found))
+
+
+def _failed(step: StepReport) -> str:
+    done = step.executions
+    part = f"{figures.count(done.failed)} of {figures.count(done.attempted)} executions"
+    return f"step {step.name} failed in {part} ({figures.share(done.failed, done.attempted)})"
