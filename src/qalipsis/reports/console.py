@@ -90,7 +90,7 @@ def plain(live: Live) -> str:
     planned = f"/{figures.clock(live.planned_s)}" if live.planned_s is not None else ""
     parts = [
         f"{figures.clock(live.elapsed_s)}{planned} {live.state}",
-        f"minions {live.minions_running:,} running, {live.minions_started:,} of {live.minions_scheduled:,} begun",
+        f"minions {live.minions_running:,} running, {live.minions_ended:,}/{live.minions_scheduled:,} ended",
         f"requests {live.requests:,}, {figures.rate(live.requests_per_s)}",
         f"errors {live.errors:,}",
     ]

@@ -49,6 +49,14 @@ def number(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
+def compact(value: float) -> str:
+    """A number short enough for an axis: 12k, 1.5M."""
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            return f"{value / (1e3 if unit == 'k' else limit):,.6g}{unit}"
+    return f"{value:,.6g}"
+
+
 def rate(value: float) -> str:
     """Something per second."""
     if not isfinite(value):
@@ -104,9 +112,9 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
-def plural(value: int, noun: str) -> str:
-    """`1 step`, `2 steps`."""
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+def plural(value: int, noun: str, several: str = "") -> str:
+    """`1 step`, `2 steps`; `several` when the plural is not made with an s."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {several or noun + 's'}"
 
 
 def printable(text: str, keep: str = "\n\t") -> str:

@@ -70,9 +70,12 @@ class StepReport(Struct, frozen=True, kw_only=True):
 
 
 class Expectation(Struct, frozen=True, kw_only=True):
+    """`actual` is None when there was nothing to compare; durations are in milliseconds, with unit `ms`."""
+
     text: str
     satisfied: bool
     actual: float | None = None
+    unit: str = ""
 
 
 class MeterReport(Struct, frozen=True, kw_only=True):

@@ -34,7 +34,12 @@ def expectations(scenario: ScenarioReport) -> tuple[Expectation, ...]:
 
 def actual(expectation: Expectation) -> str:
     """The actual value, or the sign for nothing when there was none to compare."""
-    return figures.NOTHING if expectation.actual is None else figures.number(expectation.actual)
+    value = expectation.actual
+    if value is None:
+        return figures.NOTHING
+    if expectation.unit == "ms":
+        return figures.milliseconds(value)
+    return f"{figures.number(value)} {expectation.unit}".rstrip()
 
 
 def errors(scenario: ScenarioReport) -> Counter[str]:

@@ -88,16 +88,8 @@ def _key_figures(report: Report) -> Text:
 
 def _books(books: Books, aborted: bool) -> Iterable[Text]:
     sums = closing.sums(books, aborted)
-    broken = closing.broken(sums)
-    if not broken:
-        kept = ", ".join(
-            f"{each.account} {_entries(each.left)} = {_entries(each.right)}" for each in sums[1::2]
-        )
-        yield Text.assemble("The books ", ("close", "green"), ".")
-        yield from (Text(f"  {_equation(each)}", "dim") for each in sums)
-        del kept
-        return
-    yield Text.assemble("The books ", ("do not close", "bold red"), ".")
+    state = ("do not close", "bold red") if closing.broken(sums) else ("close", "green")
+    yield Text.assemble("The books ", state, "." if sums else ": nothing was counted.")
     for each in sums:
         yield Text(f"  {_equation(each)}", "red" if each.is_broken else "dim")
 
@@ -174,9 +166,8 @@ def _injectors(factories: Iterable[FactoryReport]) -> Table:
     for name in ("cpu max", "loop lag p99", "start delay p99"):
         table.add_column(name, justify="right", no_wrap=True)
     for factory in factories:
-        rows = [(f"{_line(factory.node)}, {figures.plural(factory.workers, 'worker')}", factory)]
         table.add_row(
-            Text(rows[0][0]),
+            Text(f"{_line(factory.node)}, {figures.plural(factory.workers, 'worker')}"),
             Text(_state(factory.state, factory.lost_at)),
             f"{100 * factory.cpu_max:.0f} %",
             figures.milliseconds(factory.loop_lag_p99_ms),
