@@ -67,7 +67,7 @@ class Streaming:
     platform: Annotated[
         str | None,
         one_of("memory", "redis", "kafka"),
-        "What carries messages between head and factories; unset: `redis` when `redis.*` is set.",
+        "What carries messages between head and factories; unset: `memory`, `redis` when `redis.*` is set.",
     ] = None
 
 
@@ -193,20 +193,8 @@ class LiveConsole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JUnitExport:
-    enabled: Annotated[bool, SWITCH, "Write `junit.xml`."] = True
-    folder: Annotated[str | None, TEXT, "Folder for it; unset: `reports/<campaign key>`."] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HtmlExport:
-    enabled: Annotated[bool, SWITCH, "Write `report.html`."] = True
-    folder: Annotated[str | None, TEXT, "Folder for it; unset: `reports/<campaign key>`."] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JsonExport:
-    enabled: Annotated[bool, SWITCH, "Write `report.json`."] = True
+class FileExport:
+    enabled: Annotated[bool, SWITCH, "Write this form of the report."] = True
     folder: Annotated[str | None, TEXT, "Folder for it; unset: `reports/<campaign key>`."] = None
 
 
@@ -214,9 +202,9 @@ class JsonExport:
 class ReportExport:
     console: Console = Console()
     console_live: LiveConsole = LiveConsole()
-    junit: JUnitExport = JUnitExport()
-    html: HtmlExport = HtmlExport()
-    json: JsonExport = JsonExport()
+    junit: FileExport = FileExport()
+    html: FileExport = FileExport()
+    json: FileExport = FileExport()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,39 @@
+"""Ctrl-C: once to stop softly, twice to stop at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def interruption(stop: Callable[[bool], None]) -> Iterator[None]:
+    """Calls `stop(False)` at the first SIGINT or SIGTERM and `stop(True)`, a hard stop, at the second."""
+    loop = asyncio.get_running_loop()
+    received = 0
+
+    def on_signal() -> None:
+        nonlocal received
+        received += 1
+        if received == 1:
+            print(
+                "stopping: running passes may end, no new ones start; Ctrl-C again stops at once",
+                file=sys.stderr,
+            )
+            stop(False)
+        elif received == 2:
+            print("stopping at once: what runs is interrupted and counted as aborted", file=sys.stderr)
+            stop(True)
+
+    for each in SIGNALS:
+        loop.add_signal_handler(each, on_signal)
+    try:
+        yield
+    finally:
+        for each in SIGNALS:
+            loop.remove_signal_handler(each)

@@ -1,0 +1,123 @@
+"""The command `qalipsis`: finds the command, runs it, and turns what happened into an exit code.
+
+Only what `--help` needs is imported here; a command imports its parts when it is the one to run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from io import TextIOWrapper
+
+from qalipsis.cli import arguments
+from qalipsis.cli.arguments import Command, HelpShown
+from qalipsis.cli.exit_codes import ExitCode, of_error
+from qalipsis.errors import QalipsisError
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    arguments.add_paths(parser)
+    arguments.add_selection(parser)
+    arguments.add_configuration(parser)
+    arguments.add_campaign(parser)
+    arguments.add_debug(parser)
+
+
+def _standalone(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-a", "--autostart", action="store_true", help="start the campaign at once")
+    _run(parser)
+
+
+def _list(parser: argparse.ArgumentParser) -> None:
+    arguments.add_paths(parser)
+    arguments.add_selection(parser)
+    arguments.add_configuration(parser)
+    arguments.add_debug(parser)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a report.json")
+    parser.add_argument(
+        "-f", "--format", choices=("text", "html", "junit", "json"), default="text", help="default: text"
+    )
+    parser.add_argument("-o", "--output", metavar="PATH", help="file to write; default: the standard output")
+    arguments.add_debug(parser)
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    arguments.add_configuration(parser)
+    arguments.add_campaign(parser)
+    arguments.add_debug(parser)
+
+
+COMMANDS = (
+    Command("run", "run the scenarios of PATH at once, on this machine, and report", _run),
+    Command("standalone", "head and factory in one process", _standalone),
+    Command("list", "show the scenarios of PATH", _list),
+    Command("validate", "check the scenarios and the configuration, and show every mistake", _list),
+    Command("report", "show a report.json again, or make another form of it", _report),
+    Command("demo", "run a campaign against a small shop, bundled and started on loopback", _demo),
+)
+RUNNERS = {
+    "run": "qalipsis.cli.run:run",
+    "standalone": "qalipsis.cli.run:standalone",
+    "list": "qalipsis.cli.listing:show",
+    "validate": "qalipsis.cli.listing:validate",
+    "report": "qalipsis.cli.rendering:render",
+    "demo": "qalipsis.cli.demo:demo",
+}
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code and raises nothing."""
+    words = list(sys.argv[1:] if given is None else given)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that cannot show a character must not cost the report.
+            stream.reconfigure(errors="replace")
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+    except HelpShown:
+        return ExitCode.SUCCESSFUL
+    except KeyboardInterrupt:
+        return _tell("interrupted", ExitCode.ABORTED)
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has seen enough; nothing may be flushed into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.SUCCESSFUL
+    except Exception as error:
+        if "--debug" in words:
+            import traceback
+
+            traceback.print_exc()
+        return _explain(error, is_debug="--debug" in words)
+    return code
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    if words and words[0] in ("--version", "-V"):
+        from importlib.metadata import version
+
+        print(f"qalipsis {version('qalipsis')}")
+        return ExitCode.SUCCESSFUL
+    command, options = arguments.parse(COMMANDS, words)
+    module, _, name = RUNNERS[command.name].partition(":")
+    runner: Callable[[argparse.Namespace], int] = getattr(import_module(module), name)
+    return runner(options)
+
+
+def _explain(error: Exception, is_debug: bool) -> int:
+    code = of_error(error)
+    if isinstance(error, QalipsisError):
+        return _tell(str(error), code)
+    hint = "" if is_debug else "; run it again with --debug to see where"
+    return _tell(f"internal error, {type(error).__name__}: {error}{hint}", code)
+
+
+def _tell(message: str, code: ExitCode) -> int:
+    print(f"qalipsis: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,61 @@
+"""The files of a finished campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from qalipsis.config.settings import ReportExport
+from qalipsis.errors import ConfigurationError, QalipsisError
+from qalipsis.reports import json_report, junit, page
+from qalipsis.reports.model import Report
+
+DEFAULT_FOLDER = "reports"
+
+_RENDER: dict[str, Callable[[Report], bytes]] = {
+    "report.json": json_report.encode,
+    "junit.xml": junit.render,
+    "report.html": lambda report: page.render(report).encode(),
+}
+
+
+class ReportFiles:
+    """Writes the forms that are enabled, each into its folder.
+
+    A folder given on the command line wins over the configured ones; without any, each campaign gets its own.
+    Make it before the campaign starts: a folder that cannot be written to is refused while nothing is lost.
+    """
+
+    def __init__(self, export: ReportExport, folder: str | None) -> None:
+        forms = {"report.json": export.json, "junit.xml": export.junit, "report.html": export.html}
+        self._folders = {name: folder or form.folder for name, form in forms.items() if form.enabled}
+        for given in sorted({given for given in self._folders.values() if given is not None}):
+            _check(Path(given))
+
+    def write(self, report: Report) -> tuple[Path, ...]:
+        """Write the files and return where they lie."""
+        own = Path(DEFAULT_FOLDER, report.campaign.key)
+        written = []
+        for name, folder in self._folders.items():
+            path = (Path(folder) if folder is not None else own) / name
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(_RENDER[name](report))
+            except OSError as error:
+                raise QalipsisError(
+                    f"the campaign ended, but not its report: {path}: {error.strerror}"
+                ) from error
+            written.append(path)
+        return tuple(written)
+
+
+def _check(folder: Path) -> None:
+    probe = folder / ".qalipsis-writes-here"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigurationError(
+            f"reports cannot be written to {folder}: {error.strerror}; name another folder with --report-dir"
+        ) from error

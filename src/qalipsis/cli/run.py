@@ -1,0 +1,75 @@
+"""`run` and `standalone`: a campaign on this machine, from the configuration to the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from qalipsis.cli import arguments
+from qalipsis.cli.arguments import UsageError
+from qalipsis.cli.exit_codes import of_report
+from qalipsis.cli.interruption import interruption
+from qalipsis.cli.progress import progress
+from qalipsis.cli.report_files import ReportFiles
+from qalipsis.config.loader import Configuration, load
+from qalipsis.reports import text
+from qalipsis.reports.model import Report
+from qalipsis.wiring import RunRequest, open_run
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the campaign of the command line and report; the exit code is the campaign's."""
+    return run_campaign(
+        load(overrides=arguments.overrides(options)), options.paths, arguments.patterns(options), options
+    )
+
+
+def standalone(options: argparse.Namespace) -> int:
+    """As `run`; without a REST API there is no other way yet to start a campaign."""
+    if not options.autostart:
+        raise UsageError("`standalone` has no campaign to run; add --autostart, or use `qalipsis run`")
+    return run(options)
+
+
+def run_campaign(
+    configuration: Configuration,
+    paths: Sequence[str],
+    patterns: Sequence[str],
+    options: argparse.Namespace,
+) -> int:
+    """Run the selected scenarios of `paths`, show them running, write the report; returns the exit code."""
+    export = configuration.settings.report.export
+    files = ReportFiles(export, options.report_dir)
+    request = RunRequest(
+        paths=tuple(map(Path, paths)),
+        patterns=tuple(patterns),
+        settings=configuration.settings,
+        properties=configuration.properties,
+    )
+    is_live = export.console_live.enabled is not False and not options.no_live
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        report = runner.run(_campaign(request, is_live))
+    written = files.write(report)
+    if export.console.enabled:
+        print(_text(report, written), end="")
+    return of_report(report)
+
+
+async def _campaign(request: RunRequest, is_live: bool) -> Report:
+    with progress(is_live) as watch:
+        async with open_run(request, watch) as campaign:
+            with interruption(campaign.stop):
+                return await campaign.wait()
+
+
+def _text(report: Report, written: Sequence[Path]) -> str:
+    has_color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
+    return text.render(report, width, has_color, [str(path) for path in written])

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from qalipsis.cli.interruption import interruption
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+async def test_the_first_signal_stops_softly_the_second_hard_and_more_do_nothing(
+    sent: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stops: list[bool] = []
+    with interruption(stops.append):
+        for _ in range(3):
+            os.kill(os.getpid(), sent)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
+    assert stops == [False, True]
+    assert "Ctrl-C again stops at once" in capsys.readouterr().err
+
+
+async def test_afterwards_ctrl_c_interrupts_python_again() -> None:
+    with interruption(lambda hard: None):
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

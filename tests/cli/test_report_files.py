@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qalipsis.cli.report_files import ReportFiles
+from qalipsis.config.settings import FileExport, ReportExport
+from qalipsis.errors import ConfigurationError
+from qalipsis.metrics.ledger import Books
+from qalipsis.reports.model import CampaignInfo, Report, Verdict
+
+REPORT = Report(
+    campaign=CampaignInfo(
+        key="c-1",
+        name="n",
+        status="SUCCESSFUL",
+        start="2026-01-01T00:00:00Z",
+        end="2026-01-01T00:00:01Z",
+        duration_s=1.0,
+    ),
+    verdict=Verdict(value="VALID"),
+    ledger=Books(),
+    scenarios=(),
+    timeline=(),
+    factories=(),
+)
+
+
+def test_each_campaign_gets_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    written = ReportFiles(ReportExport(), None).write(REPORT)
+    assert [str(path) for path in written] == [
+        "reports/c-1/report.json",
+        "reports/c-1/junit.xml",
+        "reports/c-1/report.html",
+    ]
+    assert all((tmp_path / path).stat().st_size for path in written)
+
+
+def test_the_folder_of_the_command_line_wins_over_the_configured_ones(tmp_path: Path) -> None:
+    export = ReportExport(junit=FileExport(folder=str(tmp_path / "other")))
+    written = ReportFiles(export, str(tmp_path / "here")).write(REPORT)
+    assert {path.parent for path in written} == {tmp_path / "here"}
+
+
+def test_only_the_enabled_forms_are_written_each_into_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    export = ReportExport(
+        junit=FileExport(folder="deep/below"), html=FileExport(enabled=False), json=FileExport(enabled=False)
+    )
+    assert ReportFiles(export, None).write(REPORT) == (Path("deep/below/junit.xml"),)
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_campaign(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="name another folder with --report-dir"):
+        ReportFiles(ReportExport(), str(tmp_path / "file" / "below"))
