@@ -1,0 +1,258 @@
+"""The head's exact merge of what all workers report: counters are summed, histogram buckets added."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+import numpy as np
+
+from qalipsis.metrics.histogram import Histogram
+from qalipsis.metrics.meter_totals import MeterTotals, sum_meters
+from qalipsis.metrics.packing import Packed, unpack
+from qalipsis.metrics.scale import DURATIONS, VALUES, Ints
+from qalipsis.metrics.snapshot import TIMINGS, MeterSnapshot, Snapshot, StepSnapshot, WorkerHealth
+from qalipsis.metrics.step_totals import StepTotals, sum_steps
+from qalipsis.metrics.table import HistogramTable
+from qalipsis.metrics.timeline import LATEST, OpenSecond, SecondFigures, second_of
+
+_WIDTH: Final = len(TIMINGS)
+_UNKNOWN: Final = StepSnapshot(scenario="", name="", type="")
+
+MOST_OPEN_SECONDS: Final = 60
+"""Who closes seconds never has so many open; beyond it the oldest is closed unseen, to bound the memory."""
+
+
+class _Source:
+    """The latest state of one worker."""
+
+    __slots__ = ("health", "ledgers", "meters", "numbers", "second", "sequence", "steps")
+
+    def __init__(self) -> None:
+        self.sequence = -1
+        self.second = -1
+        self.steps: tuple[StepSnapshot, ...] = ()
+        self.meters: dict[tuple[str, str], MeterSnapshot] = {}
+        self.ledgers: dict[str, tuple[int, ...]] = {}
+        self.health = WorkerHealth()
+        self.numbers: Ints = np.zeros(0, np.int64)
+        """The aggregate's number of each of the source's steps."""
+
+
+class CampaignAggregate:
+    """Everything a campaign counted so far, in memory that neither time nor minions let grow.
+
+    Snapshots may come again or late: one whose sequence is not above the last of its source is ignored whole.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_distributions",
+        "_first_errors",
+        "_last_throughputs",
+        "_latencies",
+        "_numbers",
+        "_open",
+        "_sources",
+        "_steps",
+        "_timings",
+        "last_second",
+        "late",
+    )
+
+    def __init__(self) -> None:
+        self._sources: dict[str, _Source] = {}
+        self._steps: list[tuple[str, str, str]] = []
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._first_errors: dict[int, str] = {}
+        self._latencies = HistogramTable()
+        self._timings = HistogramTable()
+        self._distributions: dict[tuple[str, str], Histogram] = {}
+        self._last_throughputs: dict[tuple[str, str], float] = {}
+        self._open: dict[int, OpenSecond] = {}
+        self._closed = -1
+        self.late = 0
+        """Snapshots that came after their second was closed: they are in the totals, not in the timeline."""
+        self.last_second: SecondFigures | None = None
+        """The second closed last."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(self._sources)
+
+    def add(self, source: str, snapshot: Snapshot) -> bool:
+        """Merge a snapshot; False when it was known. A broken one raises ValueError and changes nothing."""
+        state = self._sources.get(source)
+        if state is None:
+            state = _Source()
+        if snapshot.sequence <= state.sequence:
+            return False
+        latencies = _unpack_steps(snapshot.latencies, len(snapshot.steps))
+        timings = _unpack_steps(snapshot.timings, len(snapshot.steps) * _WIDTH)
+        distributions = [(meter, _unpack_meter(meter)) for meter in snapshot.meters if meter.histogram]
+
+        self._sources[source] = state
+        numbers = self._number(state, snapshot.steps)
+        state.second = second_of(snapshot.elapsed_s, state.second)
+        second = self._open_second(state.second)
+        for place, now in enumerate(snapshot.steps):
+            number = int(numbers[place])
+            before = state.steps[place] if place < len(state.steps) else _UNKNOWN
+            executed = now.successful + now.failed - before.successful - before.failed
+            if executed and second is not None:
+                second.count(number, executed, now.failed - before.failed)
+            if now.first_error:
+                self._first_errors.setdefault(number, now.first_error)
+        if latencies is not None:
+            keys = numbers[latencies.keys]
+            self._latencies.add_packed(latencies, keys)
+            if second is not None:
+                second.latencies.add_packed(latencies, keys)
+        if timings is not None:
+            self._timings.add_packed(
+                timings, numbers[timings.keys // _WIDTH] * _WIDTH + timings.keys % _WIDTH
+            )
+        for meter, packed in distributions:
+            self._distribution(meter.scenario, meter.name).add_packed(packed)
+        for meter in snapshot.meters:
+            if meter.type == "throughput" and second is not None:
+                key = (meter.scenario, meter.name)
+                second.throughputs[key] = second.throughputs.get(key, 0.0) + meter.second
+        state.sequence = snapshot.sequence
+        state.steps = snapshot.steps
+        state.meters = {(meter.scenario, meter.name): meter for meter in snapshot.meters}
+        state.ledgers = snapshot.ledgers
+        state.health = snapshot.health
+        return True
+
+    def step(self, scenario: str, name: str) -> StepTotals:
+        """A step over the whole fleet."""
+        number = self._numbers.get((scenario, name), -1)
+        first = number * _WIDTH
+        phases = {
+            phase: self._timings.histogram(first + place)
+            for place, phase in enumerate(TIMINGS)
+            if number >= 0
+        }
+        from_sent = phases.pop("sent", Histogram())
+        return sum_steps(
+            scenario,
+            name,
+            self._parts(number),
+            first_error=self._first_errors.get(number, ""),
+            from_due=self._latencies.histogram(number) if number >= 0 else Histogram(),
+            from_sent=from_sent,
+            phases={phase: histogram for phase, histogram in phases.items() if histogram.count},
+        )
+
+    def steps(self) -> tuple[StepTotals, ...]:
+        """All steps, in the order in which they were first reported."""
+        return tuple(self.step(scenario, name) for scenario, name, _ in self._steps)
+
+    def meter(self, scenario: str, name: str, type: str) -> MeterTotals:
+        """A meter of the author over the whole fleet."""
+        key = (scenario, name)
+        return sum_meters(
+            scenario,
+            name,
+            type,
+            (state.meters[key] for state in self._sources.values() if key in state.meters),
+            distribution=self._distributions.get(key, Histogram(VALUES)),
+            last_second=self._last_throughputs.get(key),
+        )
+
+    def meters(self) -> tuple[MeterTotals, ...]:
+        """All meters that were reported."""
+        types = {key: meter.type for state in self._sources.values() for key, meter in state.meters.items()}
+        return tuple(self.meter(scenario, name, type) for (scenario, name), type in types.items())
+
+    def ledger(self, scenario: str) -> tuple[int, ...]:
+        """The raw counters of a scenario, summed over all sources; empty when none reported any."""
+        rows = [state.ledgers[scenario] for state in self._sources.values() if scenario in state.ledgers]
+        return tuple(map(sum, zip(*rows, strict=True)))
+
+    def ledger_of(self, source: str, scenario: str) -> tuple[int, ...]:
+        """The raw counters of a scenario as one source last reported them; empty when it did not."""
+        state = self._sources.get(source)
+        return state.ledgers.get(scenario, ()) if state else ()
+
+    def health_of(self, source: str) -> WorkerHealth:
+        """How one source did in the last second it reported."""
+        state = self._sources.get(source)
+        return state.health if state else WorkerHealth()
+
+    def ready_seconds(self, elapsed: float, live: Collection[str]) -> tuple[int, ...]:
+        """The seconds to close now, oldest first: all live sources reported them, or they are too old."""
+        reported = min((self._second_of(source) for source in live), default=max(self._open, default=-1))
+        return tuple(t for t in sorted(self._open) if t <= reported or elapsed - (t + 1) > LATEST)
+
+    def open_seconds(self) -> tuple[int, ...]:
+        """The seconds not closed yet, oldest first: all are to be closed when the campaign ends."""
+        return tuple(sorted(self._open))
+
+    def close_second(self, t: int) -> SecondFigures:
+        """The merged figures of a second, once; what comes later for it or an older one counts as late."""
+        second = self._open.pop(t, None) or OpenSecond()
+        self._closed = max(self._closed, t)
+        for key, count in second.throughputs.items():
+            self._distribution(*key).add(count)
+            self._last_throughputs[key] = count
+        self.last_second = second.close(t, self._steps)
+        return self.last_second
+
+    def _number(self, state: _Source, steps: tuple[StepSnapshot, ...]) -> Ints:
+        # A source only ever appends steps, so known numbers stay.
+        if len(state.numbers) < len(steps):
+            fresh = [self._number_of(step) for step in steps[len(state.numbers) :]]
+            state.numbers = np.concatenate((state.numbers, np.array(fresh, np.int64)))
+        return state.numbers
+
+    def _number_of(self, step: StepSnapshot) -> int:
+        number = self._numbers.setdefault((step.scenario, step.name), len(self._steps))
+        if number == len(self._steps):
+            self._steps.append((step.scenario, step.name, step.type))
+        return number
+
+    def _open_second(self, t: int) -> OpenSecond | None:
+        if t <= self._closed:
+            self.late += 1
+            return None
+        second = self._open.get(t)
+        if second is None:
+            second = self._open[t] = OpenSecond()
+            if len(self._open) > MOST_OPEN_SECONDS:
+                self.close_second(min(self._open))
+        return second
+
+    def _second_of(self, source: str) -> int:
+        state = self._sources.get(source)
+        return state.second if state else -1
+
+    def _parts(self, number: int) -> list[StepSnapshot]:
+        return [
+            state.steps[int(place)]
+            for state in self._sources.values()
+            for place in np.flatnonzero(state.numbers == number)
+        ]
+
+    def _distribution(self, scenario: str, name: str) -> Histogram:
+        distribution = self._distributions.get((scenario, name))
+        if distribution is None:
+            distribution = self._distributions[scenario, name] = Histogram(VALUES)
+        return distribution
+
+
+def _unpack_steps(data: bytes, keys: int) -> Packed | None:
+    if not data:
+        return None
+    packed = unpack(data)
+    if packed.size != DURATIONS.size or (len(packed.keys) and packed.keys.max() >= keys):
+        raise ValueError("the snapshot's histograms do not belong to its steps")
+    return packed
+
+
+def _unpack_meter(meter: MeterSnapshot) -> Packed:
+    packed = unpack(meter.histogram)
+    if packed.size != VALUES.size or len(packed.keys) > 1:
+        raise ValueError(f"the snapshot's histogram of meter `{meter.name}` is not one")
+    return packed

@@ -1,0 +1,122 @@
+"""Many histograms side by side in one block of memory: a batch or a snapshot is added with few calls."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import numpy as np
+
+from qalipsis.metrics.histogram import Histogram
+from qalipsis.metrics.packing import Packed, pack
+from qalipsis.metrics.scale import DURATIONS, Floats, Ints
+
+_EMPTY = (0.0, math.inf, -math.inf)
+
+
+class HistogramTable:
+    """Histograms of seconds by key (a small number), each made when its key is first used.
+
+    Its size depends on how many keys are used and not on how much is recorded.
+    """
+
+    __slots__ = ("_cells", "_counts", "_figure_cells", "_figures", "_keys", "_row_of")
+
+    def __init__(self) -> None:
+        self._row_of: Ints = np.full(16, -1, np.int64)
+        self._keys: list[int] = []
+        self._counts: Ints = np.zeros(0, np.int64)
+        self._figures: Floats = np.zeros((0, 3))
+        self._cells = self._counts.data
+        self._figure_cells = cast("memoryview[float]", self._figures.ravel().data)
+
+    def add(self, key: int, seconds: float) -> None:
+        """Record one value."""
+        row = int(self._row_of[key]) if key < len(self._row_of) else -1
+        if row < 0:
+            row = int(self._rows(np.array([key]))[0])
+        self._cells[row * DURATIONS.size + DURATIONS.bucket(seconds)] += 1
+        figures, at = self._figure_cells, 3 * row
+        figures[at] += seconds
+        if seconds < figures[at + 1]:
+            figures[at + 1] = seconds
+        if seconds > figures[at + 2]:
+            figures[at + 2] = seconds
+
+    def add_groups(self, keys: Ints, starts: Ints, seconds: Floats) -> None:
+        """Record many values: those from `starts[i]` to the next start belong to `keys[i]`; distinct keys."""
+        rows = self._rows(keys)
+        lengths = np.diff(starts, append=len(seconds))
+        cells = DURATIONS.buckets(seconds)
+        cells += np.repeat(rows * DURATIONS.size, lengths)
+        np.add.at(self._counts, cells, 1)
+        self._figures[rows, 0] += np.add.reduceat(seconds, starts)
+        self._figures[rows, 1] = np.minimum(self._figures[rows, 1], np.minimum.reduceat(seconds, starts))
+        self._figures[rows, 2] = np.maximum(self._figures[rows, 2], np.maximum.reduceat(seconds, starts))
+
+    def add_packed(self, packed: Packed, keys: Ints) -> None:
+        """Merge packed histograms under these keys, distinct, one per packed histogram."""
+        if packed.size != DURATIONS.size:
+            raise ValueError("packed histograms of another scale cannot be merged")
+        if not len(keys):
+            return
+        rows = self._rows(keys)
+        cells = np.repeat(rows * DURATIONS.size - packed.starts, packed.lengths)
+        cells += packed.buckets
+        np.add.at(self._counts, cells, packed.counts)
+        mine = self._figures[rows]
+        mine[:, 0] += packed.figures[:, 0]
+        np.minimum(mine[:, 1], packed.figures[:, 1], out=mine[:, 1])
+        np.maximum(mine[:, 2], packed.figures[:, 2], out=mine[:, 2])
+        self._figures[rows] = mine
+
+    def take(self) -> bytes:
+        """Pack everything recorded so far and start again from nothing."""
+        # numpy looks for true in booleans much faster than for non-zero in integers.
+        cells = np.flatnonzero(self._counts != 0)
+        rows, lengths = np.unique(cells // DURATIONS.size, return_counts=True)
+        packed = pack(
+            DURATIONS.size,
+            np.array(self._keys, np.int64)[rows],
+            lengths,
+            self._figures[rows],
+            cells % DURATIONS.size,
+            self._counts[cells],
+        )
+        self._counts[cells] = 0
+        self._figures[rows] = _EMPTY
+        return packed
+
+    def histogram(self, *keys: int) -> Histogram:
+        """A copy of what was recorded under these keys together."""
+        merged = Histogram()
+        for key in keys:
+            row = int(self._row_of[key]) if key < len(self._row_of) else -1
+            if row >= 0:
+                first = row * DURATIONS.size
+                counts = self._counts[first : first + DURATIONS.size].copy()
+                merged.merge(Histogram.of(DURATIONS, counts, self._figures[row]))
+        return merged
+
+    def _rows(self, keys: Ints) -> Ints:
+        highest = int(keys.max())
+        if highest >= len(self._row_of):
+            self._row_of = np.concatenate((self._row_of, np.full(highest + 1, -1, np.int64)))
+        rows = self._row_of[keys]
+        if rows.min() < 0:
+            for key in keys[rows < 0].tolist():
+                self._row_of[key] = len(self._keys)
+                self._keys.append(key)
+            self._grow(len(self._keys))
+            rows = self._row_of[keys]
+        return rows
+
+    def _grow(self, rows: int) -> None:
+        held = len(self._figures)
+        if rows <= held:
+            return
+        extra = max(rows, 2 * held) - held
+        self._counts = np.concatenate((self._counts, np.zeros(extra * DURATIONS.size, np.int64)))
+        self._figures = np.concatenate((self._figures, np.tile(np.array(_EMPTY), (extra, 1))))
+        self._cells = self._counts.data
+        self._figure_cells = cast("memoryview[float]", self._figures.ravel().data)

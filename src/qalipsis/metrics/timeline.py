@@ -1,0 +1,106 @@
+"""The seconds of a campaign: open while snapshots may still come, closed once, then forgotten."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from msgspec import Struct, field
+
+from qalipsis.metrics.table import HistogramTable
+
+LATEST: Final = 3.0
+"""Seconds a second stays open for sources that are late; two missed snapshots and some."""
+
+_EARLY: Final = 0.25
+"""A worker freezes shortly after a full second: up to so much later it still tells of the one before."""
+
+CONTAINERS: Final = frozenset({"stage", "split", "gather", "choose"})
+"""Steps made of steps: what fails inside was counted there."""
+
+NOT_REQUESTS: Final = CONTAINERS | {"journey", "delay", "pace", "constant-pace", "accelerating-pace"}
+"""Steps whose duration says nothing about the service: a whole pass, or a pause the author asked for."""
+
+
+class StepSecond(Struct, frozen=True, kw_only=True):
+    """One step in one second: executions that ended, of these failed, and latency from due."""
+
+    executed: int = 0
+    failed: int = 0
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+    p99_ms: float = 0.0
+
+
+class SecondFigures(Struct, frozen=True, kw_only=True):
+    """The fleet in the second that began `t` seconds after the start.
+
+    `achieved` are the responses (and other timed executions) of all steps, with their latency from due;
+    `errors` all failed executions, failed verifications and journeys included.
+    """
+
+    t: int
+    achieved: int = 0
+    errors: int = 0
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+    p99_ms: float = 0.0
+    steps: dict[tuple[str, str], StepSecond] = field(default_factory=dict)
+    """By (scenario, step)."""
+
+
+class OpenSecond:
+    """What the sources reported of one second so far, by step number."""
+
+    __slots__ = ("executed", "failed", "latencies", "throughputs")
+
+    def __init__(self) -> None:
+        self.latencies = HistogramTable()
+        self.executed: dict[int, int] = {}
+        self.failed: dict[int, int] = {}
+        self.throughputs: dict[tuple[str, str], float] = {}
+
+    def count(self, step: int, executed: int, failed: int) -> None:
+        self.executed[step] = self.executed.get(step, 0) + executed
+        if failed:
+            self.failed[step] = self.failed.get(step, 0) + failed
+
+    def close(self, t: int, steps: list[tuple[str, str, str]]) -> SecondFigures:
+        """The figures of this second; `steps` are (scenario, name, type) by number."""
+        requests = [number for number, (_, _, type) in enumerate(steps) if type not in NOT_REQUESTS]
+        together = self.latencies.histogram(*requests)
+        p50, p95, p99 = (1e3 * figure for figure in together.percentiles(50, 95, 99))
+        return SecondFigures(
+            t=t,
+            achieved=together.count,
+            errors=sum(count for step, count in self.failed.items() if steps[step][2] not in CONTAINERS),
+            p50_ms=p50,
+            p95_ms=p95,
+            p99_ms=p99,
+            steps={
+                (scenario, name): self._close_step(number)
+                for number, (scenario, name, _) in enumerate(steps)
+                if number in self.executed
+            },
+        )
+
+    def _close_step(self, number: int) -> StepSecond:
+        p50, p95, p99 = (1e3 * it for it in self.latencies.histogram(number).percentiles(50, 95, 99))
+        return StepSecond(
+            executed=self.executed[number],
+            failed=self.failed.get(number, 0),
+            p50_ms=p50,
+            p95_ms=p95,
+            p99_ms=p99,
+        )
+
+
+def second_of(elapsed: float, last: int) -> int:
+    """The second that a snapshot frozen `elapsed` seconds after the start tells of.
+
+    It is the next one after `last`, the previous one of its source, where the freeze leaves
+    a choice, so that a source fills each second once.
+    """
+    latest = max(0, math.ceil(elapsed) - 1)
+    earliest = max(0, math.ceil(elapsed - _EARLY) - 1)
+    return max(earliest, min(last + 1, latest))
