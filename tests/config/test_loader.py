@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from qalipsis.config.loader import Configuration, load
 from qalipsis.config.secret import Secret
@@ -264,11 +266,29 @@ def test_keys_that_a_scenario_declares_or_a_placeholder_uses_are_known(tmp_path:
         ("server.port: 1\nserver: {port: 2}", "qalipsis.yml:2: server.port is set a second time"),
         ("a:\n  ? [x]\n  : 1\n", "qalipsis.yml:2: the key is a list or a group"),
         ("a: &a\n  b: *a\n", "a.b contains itself"),
-        ("a: !!python/object:os.system x", "is not valid YAML"),
+        ("b: 1\na: [!!python/object:os.system x]", "qalipsis.yml:2: is not valid YAML"),
+        ("a: " + "[" * 5000, "is not valid YAML"),
+        ("b: 1\na: [2024-13-45]", "qalipsis.yml:2: a holds a value that cannot be: month must be in 1..12"),
     ],
 )
 def test_a_broken_file_is_refused_with_the_line(tmp_path: Path, text: str, message: str) -> None:
     assert message in refusal(tmp_path, text)
+
+
+SNIPPETS = st.sampled_from((" ", "  ", "\n", "- ", "a: ", "'", ".port", "${", "}", "$", "redis", "uri")) | (
+    st.sampled_from(
+        ("[", "]", "{", '"', "&a ", "*a", "<<", "!!int ", "0x", "1e9", "~", "|", ">", "#", "?", ":")
+    )
+)
+
+
+@given(st.lists(SNIPPETS | st.text(max_size=3), max_size=30).map("".join))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_a_file_holds_it_loads_or_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    try:
+        configure(tmp_path, text.encode("utf-8", "replace").decode()).check_unknown(())
+    except ConfigurationError as error:
+        assert "qalipsis.yml:" in str(error)  # noqa: PT017, raising is only one of two right answers
 
 
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ class Meters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logging:
-    level: Annotated[str, one_of(*LEVELS[1:]), "Least level that is logged."] = "WARN"
+    level: Annotated[str, one_of("DEBUG", "INFO", "WARN", "ERROR", "OFF"), "Least level logged."] = "WARN"
     format: Annotated[
         str,
         one_of("auto", "text", "json"),

@@ -11,6 +11,7 @@ from qalipsis.config.keys import Words, words
 from qalipsis.errors import ConfigurationError, Mistake
 
 FOLDERS = ("", "config")
+_NULL = "tag:yaml.org,2002:null"
 NAMES = ("qalipsis.yml", "qalipsis.yaml", "qalipsis.json")
 
 
@@ -30,7 +31,7 @@ class Entry:
     """One key as it was written.
 
     `value` is a list, None when nothing follows the key, else the text exactly as written: the setting's own
-    type reads it, so a password of digits keeps its zeros.
+    type reads it, so a password of digits keeps its zeros. The items of a list are what YAML makes of them.
     """
 
     key: str
@@ -80,7 +81,7 @@ def file_entries(path: Path, shown: str) -> tuple[Entries, tuple[Mistake, ...]]:
         problem = error.problem or error.context or "is not valid"
         hint = "check the indentation, the colons and the quotes on this line and the one before"
         return {}, (Place(shown, line).mistake(f"is not valid YAML: {problem}", hint),)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         return {}, (Place(shown).mistake(f"is not valid YAML: {problem}"),)
 
@@ -122,10 +123,17 @@ class _Flattener:
             hint = f"it stands on line {earlier.place.line} already; keep one of them"
             self._mistake(key_node, f"{key} is set a second time", hint)
             return
-        value = self._loader.construct_object(node, deep=True)
-        if node.id == "scalar" and value is not None:
-            value = node.value
+        try:
+            value = self._value(node)
+        except ValueError as error:
+            self._mistake(node, f"{key} holds a value that cannot be: {error}", "quote it if it is a text")
+            return
         self._entries[words(key)] = Entry(key, value, Place(self._shown, key_node.start_mark.line + 1))
+
+    def _value(self, node: Any) -> Any:
+        if node.id == "scalar":
+            return None if node.tag == _NULL else node.value
+        return self._loader.construct_object(node, deep=True)
 
     def _mistake(self, node: Any, message: str, hint: str = "") -> None:
         self._mistakes.append(Place(self._shown, node.start_mark.line + 1).mistake(message, hint))
