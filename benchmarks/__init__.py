@@ -1,0 +1,1 @@
+"""Benchmarks of the real engine, each comparing things measured in the same run; see README.md."""

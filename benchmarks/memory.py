@@ -1,0 +1,132 @@
+"""(b) What a minion costs: bytes when idle, connected, connected with TLS; the start; pauses."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import probe
+from benchmarks.cores import INJECTOR, SERVER
+from benchmarks.figure import Figure, at_most
+from benchmarks.isolated import isolated
+from benchmarks.nginx import nginx
+from qalipsis import profile, scenario
+from qalipsis.plugins import http
+from qalipsis.system_clock import SystemClock
+
+KB = 1000
+
+
+def measure(is_quick: bool) -> list[Figure]:
+    idle_minions = 20_000 if is_quick else 100_000
+    idle = isolated("benchmarks.memory:idle", INJECTOR, minions=idle_minions)
+    pausing = isolated("benchmarks.memory:pausing", INJECTOR, minions=10_000, seconds=2 if is_quick else 8)
+    with nginx(core=SERVER) as server:
+        plain = isolated(
+            "benchmarks.memory:connected",
+            INJECTOR,
+            url=server.url,
+            ca=None,
+            minions=2_000 if is_quick else 10_000,
+            per_second=4_000,
+        )
+    with nginx(core=SERVER, tls=True) as server:
+        tls = isolated(
+            "benchmarks.memory:connected",
+            INJECTOR,
+            url=server.url,
+            ca=str(server.ca),
+            minions=500 if is_quick else 4_000,
+            per_second=400,
+        )
+    return [
+        at_most("idle minion", idle["bytes"] / KB, "kB", 1.5),
+        at_most("connected minion", plain["bytes"] / KB, "kB", 8),
+        at_most("connected minion with TLS", tls["bytes"] / KB, "kB", 40),
+        at_most(f"start of {idle_minions:,} idle minions", idle["start_seconds"], "s", 5),
+        at_most("10,000 minions pausing 100 ms", 100 * pausing["cpu_share"], "% of a core", 12),
+        Figure("… pauses achieved", pausing["pauses_per_second"], "/s"),
+    ]
+
+
+def idle(minions: int) -> dict[str, float]:
+    """Memory and start of minions that wait and have no connection."""
+    return dict(probe.run(_idle(minions)))
+
+
+async def _idle(minions: int) -> dict[str, float]:
+    clock, arrived = SystemClock(), Arrivals(minions)
+    chain = (
+        scenario("idle", minions=minions, profile=profile.immediate()).start().on_each(arrived).delay("1h")
+    )
+    before = probe.own_bytes()
+    async with probe.running(chain, clock) as (_, at):
+        await probe.wait_for(lambda: arrived.is_complete)
+        used = probe.own_bytes() - before
+    return {"bytes": used / minions, "start_seconds": arrived.last_at - at}
+
+
+def connected(url: str, ca: str | None, minions: int, per_second: int) -> dict[str, float]:
+    """Memory of minions that made a request and keep their connection, and their last response."""
+    return dict(probe.run(_connected(url, ca, minions, per_second)))
+
+
+async def _connected(url: str, ca: str | None, minions: int, per_second: int) -> dict[str, float]:
+    arrived = Arrivals(minions)
+    client = http.client(url, connections="per-minion", timeout="60s", verify=Path(ca) if ca else True)
+    chain = (
+        scenario("connected", minions=minions, profile=profile.regular("10ms", per_second // 100))
+        .start()
+        .then(client.get("/"))
+        .verify(lambda response: response.status == 200)
+        .on_each(arrived)
+        .delay("1h")
+    )
+    before = probe.own_bytes()
+    async with probe.running(chain, SystemClock()):
+        await probe.wait_for(lambda: arrived.is_complete)
+        return {"bytes": (probe.own_bytes() - before) / minions}
+
+
+def pausing(minions: int, seconds: float) -> dict[str, float]:
+    """CPU of minions that do nothing but pause 100 ms, spread evenly over time."""
+    return dict(probe.run(_pausing(minions, seconds)))
+
+
+async def _pausing(minions: int, seconds: float) -> dict[str, float]:
+    counted = Arrivals(minions)
+    chain = (
+        scenario("pausing", minions=minions, profile=profile.regular("1ms", minions // 100))
+        .start()
+        .delay("100ms")
+        .iterate(1_000_000)
+        .on_each(counted)
+    )
+    async with probe.running(chain, SystemClock()):
+        await probe.wait_for(lambda: counted.count > 3 * minions)
+        wall, cpu, count = time.monotonic(), time.process_time(), counted.count
+        await probe.wait_for(lambda: time.monotonic() > wall + seconds)
+        length = time.monotonic() - wall
+        return {
+            "cpu_share": (time.process_time() - cpu) / length,
+            "pauses_per_second": (counted.count - count) / length,
+        }
+
+
+class Arrivals:
+    """Counts who comes by, and remembers when the last one of those expected did."""
+
+    def __init__(self, expected: int) -> None:
+        self.count = 0
+        self.last_at = 0.0
+        self._expected = expected
+
+    def __call__(self, value: Any) -> None:
+        self.count += 1
+        if self.count == self._expected:
+            self.last_at = time.monotonic()
+
+    @property
+    def is_complete(self) -> bool:
+        return self.count >= self._expected
