@@ -6,17 +6,18 @@ stay readable on a phone and on paper. Every chart carries its figures as rows o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from qalipsis.reports import distribution, figures, scale, timeline
-from qalipsis.reports.model import Second, StepReport
+from qalipsis.reports.model import Latency, Second, StepReport
 
 SIDE = 1000
 """The coordinates of every plot run from 0 to this, in both directions."""
 MOST_DISTRIBUTIONS = 12
+PERCENTILES = (50, 95, 99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,22 +144,28 @@ def overall_distribution(steps: Sequence[StepReport]) -> Chart | None:
     points = distribution.merge(step.histogram for step in steps)
     if not points:
         return None
-    return _distribution(
-        "distribution", "Latency distribution, from due", points, distribution.extent(points)
-    )
+    # Exact percentiles exist per step only: those of all steps are as fine as the buckets are.
+    percentiles = {percent: distribution.percentile(points, percent) for percent in PERCENTILES}
+    extent = distribution.extent(points)
+    return _distribution("distribution", "Latency distribution, from due", points, extent, percentiles)
 
 
-def step_distributions(steps: Sequence[StepReport]) -> tuple[Chart, ...]:
-    """One small distribution for each of the busiest steps, all on the same horizontal axis."""
-    measured = [(step.name, points) for step in steps if (points := distribution.merge((step.histogram,)))]
+def step_distributions(key: str, steps: Sequence[StepReport]) -> tuple[Chart, ...]:
+    """One small distribution for each of the busiest steps, all on the same horizontal axis.
+
+    `key` begins the identity of each chart, which must be unique on a page.
+    """
+    measured = [(step, points) for step in steps if (points := distribution.merge((step.histogram,)))]
     if not measured:
         return ()
-    busiest = sorted(range(len(measured)), key=lambda i: -sum(count for _, count in measured[i][1]))
+    busiest = sorted(range(len(measured)), key=lambda i: -measured[i][0].latency.from_due.count)
     chosen = [measured[i] for i in sorted(busiest[:MOST_DISTRIBUTIONS])]
     shared = distribution.extent(distribution.merge(points for _, points in chosen))
     return tuple(
-        _distribution(f"distribution-{i}", name, points, shared, size="small")
-        for i, (name, points) in enumerate(chosen)
+        _distribution(
+            f"{key}-{i}", step.name, points, shared, _percentiles(step.latency.from_due), size="small"
+        )
+        for i, (step, points) in enumerate(chosen)
     )
 
 
@@ -248,7 +255,12 @@ def _over_time(
 
 
 def _distribution(
-    key: str, title: str, points: distribution.Points, extent: tuple[float, float], size: str = ""
+    key: str,
+    title: str,
+    points: distribution.Points,
+    extent: tuple[float, float],
+    percentiles: Mapping[int, float],
+    size: str = "",
 ) -> Chart:
     low, high = extent
     bars = distribution.bars(points, low, high, most=30 if size else distribution.MOST_BARS)
@@ -267,16 +279,15 @@ def _distribution(
         for i, share in enumerate(shares)
         if share
     ]
-    percentiles = tuple((name, distribution.percentile(points, name)) for name in (50, 95, 99))
     markers = tuple(
-        Label(at=100 * scale.log_share(value, low, high), text=f"p{name}", minor=name == 95)
-        for name, value in percentiles
+        Label(at=100 * scale.log_share(value, low, high), text=f"p{name}")
+        for name, value in percentiles.items()
     )
     paths += [
         Markup('<path class="mark" d="M{0} 0V{1}"/>').format(_coordinate(SIDE * marker.at / 100), SIDE)
         for marker in markers
     ]
-    words = ", ".join(f"p{name} {figures.milliseconds(value)}" for name, value in percentiles)
+    words = ", ".join(f"p{name} {figures.milliseconds(value)}" for name, value in percentiles.items())
     decades = scale.log_ticks(low, high)
     few = len(decades) <= (3 if size else 8)
     return Chart(
@@ -310,6 +321,10 @@ def _distribution(
         note="Logarithmic time axis; each bar spans the same ratio." if not size else "",
         size=size,
     )
+
+
+def _percentiles(latency: Latency) -> dict[int, float]:
+    return dict(zip(PERCENTILES, (latency.p50_ms, latency.p95_ms, latency.p99_ms), strict=True))
 
 
 def _summary(series: Sequence[Series]) -> str:

@@ -46,7 +46,7 @@ def render(report: Report) -> str:
     style, script = _asset("page.css"), _asset("page.js")
     aborted = report.campaign.status == "ABORTED"
     sums = closing.sums(report.ledger, aborted)
-    scenarios = [_scenario(each, aborted) for each in report.scenarios]
+    scenarios = [_scenario(f"scenario-{i}", each, aborted) for i, each in enumerate(report.scenarios, 1)]
     traffic = [step for each in scenarios for step in each["compared"]]
     return (
         _templates()
@@ -73,7 +73,7 @@ def render(report: Report) -> str:
     )
 
 
-def _scenario(scenario: ScenarioReport, aborted: bool) -> Mapping[str, Any]:
+def _scenario(key: str, scenario: ScenarioReport, aborted: bool) -> Mapping[str, Any]:
     """What the template shows of one scenario."""
     steps = outcome.visible_steps(scenario)
     traffic = tuple(step for step in steps if outcome.is_traffic(step))
@@ -81,8 +81,9 @@ def _scenario(scenario: ScenarioReport, aborted: bool) -> Mapping[str, Any]:
     axis_end, axis = charts.percentile_axis(compared)
     sums = closing.sums(scenario.ledger, aborted)
     # One distribution alone is the same as that of all steps, which stands above.
-    distributions = charts.step_distributions(compared) if len(compared) > 1 else ()
+    distributions = charts.step_distributions(f"{key}-distribution", compared) if len(compared) > 1 else ()
     return {
+        "key": key,
         "scenario": scenario,
         "steps": steps,
         "traffic": traffic,

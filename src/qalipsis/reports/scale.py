@@ -39,5 +39,7 @@ def log_ticks(low: float, high: float) -> tuple[tuple[float, bool], ...]:
 
 
 def log_share(value: float, low: float, high: float) -> float:
-    """Where a value lies between both ends of a logarithmic axis, from 0 to 1."""
-    return log(value / low) / log(high / low) if high > low else 0.5
+    """Where a value lies on a logarithmic axis, from 0 to 1; what lies outside goes to the nearer end."""
+    if high <= low:
+        return 0.5
+    return log(min(max(value, low), high) / low) / log(high / low)
