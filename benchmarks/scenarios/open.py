@@ -14,7 +14,7 @@ arrivals = (
         ),
     )
     .start()
-    .then(target.get("/health"))
+    .then(target.get("/catalogue/1"))
     .named("get")
     .verify(lambda response: response.status == 200)
     .named("status-is-200")

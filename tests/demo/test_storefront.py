@@ -105,6 +105,13 @@ def test_health_never_fails() -> None:
     assert Storefront(errors=1.0).answer(Request("GET", "/health")).status == 200
 
 
+def test_health_says_what_was_answered_so_far() -> None:
+    shop = Storefront()
+    statuses(shop, 3)
+    for _ in range(2):
+        assert shop.answer(Request("GET", "/health")).content["answered"] == 3
+
+
 def test_a_request_may_ask_for_its_own_error_share() -> None:
     assert Storefront().answer(Request("GET", "/catalogue"), errors=1.0).status == 500
     assert Storefront(errors=1.0).answer(Request("GET", "/catalogue"), errors=0.0).status == 200

@@ -62,6 +62,7 @@ class Storefront:
     catalogue: tuple[Product, ...] = field(default_factory=lambda: make_catalogue())
     _baskets: dict[str, dict[int, int]] = field(default_factory=dict)
     _orders: int = 0
+    _answered: int = 0
     _fate: Random = field(init=False)
     _sessions: Random = field(init=False)
 
@@ -73,6 +74,8 @@ class Storefront:
     def answer(self, request: Request, errors: float | None = None) -> Response:
         """The response, now; `errors` replaces the configured share for this one request."""
         share = self.errors if errors is None else errors
+        if request.path != "/health":
+            self._answered += 1
         try:
             if request.path != "/health" and share > 0 and self._fate.random() < share:
                 raise Refusal(500, "out of order, as asked for")
@@ -100,7 +103,8 @@ class Storefront:
         return methods[method](request)
 
     def _health(self, request: Request) -> Response:
-        return Response(200, {"status": "up", "sessions": len(self._baskets), "orders": self._orders})
+        counts = {"answered": self._answered, "sessions": len(self._baskets), "orders": self._orders}
+        return Response(200, {"status": "up", **counts})
 
     def _list(self, request: Request) -> Response:
         return Response(200, {"products": [describe(product) for product in self.catalogue]})
