@@ -78,9 +78,9 @@ class TimerWheel:
         self._armed_tick = 0
         ticks, slots = self._ticks, self._slots
         # Read once: whatever becomes due while the callbacks run waits until I/O had its turn.
-        limit = self._now() * TICKS_PER_SECOND
+        limit = self._now()
         try:
-            while ticks and ticks[0] <= limit:
+            while ticks and ticks[0] / TICKS_PER_SECOND <= limit:
                 for timer in slots.pop(heappop(ticks)):
                     callback = timer.callback
                     if callback is not None:

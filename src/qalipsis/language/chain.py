@@ -347,7 +347,12 @@ class Chain(Generic[Out]):
         if not self.steps:
             where = caller(2)
             verb = next(iter(changes))
-            mistake = Mistake(where.file, where.line, f"{verb} speaks of a step, and there is none yet", "add the step first")
+            mistake = Mistake(
+                where.file,
+                where.line,
+                f"{verb} speaks of a step, and there is none yet",
+                "add the step first",
+            )
             return replace(self, mistakes=(*self.mistakes, mistake), previous=self)
         last = self.steps[-1]
         last = replace(last, options=replace(last.options, **changes))

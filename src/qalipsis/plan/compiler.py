@@ -48,7 +48,9 @@ STATISTICS = {
 DURATIONS = {"timer", "latency", "service_time"}
 
 
-def compile_chain(chain: Chain[Any], properties: Properties, max_steps: int = MAX_STEPS) -> tuple[Plan | None, list[Mistake]]:
+def compile_chain(
+    chain: Chain[Any], properties: Properties, max_steps: int = MAX_STEPS
+) -> tuple[Plan | None, list[Mistake]]:
     """The plan of a scenario's last chain; None when there are mistakes."""
     if chain.head is None:
         raise TypeError("a branch is not a scenario")
@@ -82,7 +84,11 @@ class _Compilation:
         setup = self._nodes(head.setup) if head.setup is not None else ()
         nodes = self._nodes(chain)
         if not nodes:
-            self._say(head.location, f"the scenario {name!r} has no steps", "add one after start(), for example .then(…)")
+            self._say(
+                head.location,
+                f"the scenario {name!r} has no steps",
+                "add one after start(), for example .then(…)",
+            )
         elif sum(1 for _ in walk(setup + nodes)) > self._max_steps:
             total = sum(1 for _ in walk(setup + nodes))
             self._say(
@@ -147,7 +153,9 @@ class _Compilation:
             return 1
         return given
 
-    def _expectation(self, claim: Claim, abort: bool, nodes: tuple[Node, ...]) -> ExpectationDescriptor | None:
+    def _expectation(
+        self, claim: Claim, abort: bool, nodes: tuple[Node, ...]
+    ) -> ExpectationDescriptor | None:
         if not isinstance(claim, Claim) or claim.step is None or claim.measure is None:
             self._say(
                 self._head.location,
@@ -156,14 +164,18 @@ class _Compilation:
             )
             return None
         names = [node.name for node in walk(nodes)]
-        is_open = any(isinstance(node.spec, steps.Walk) for node in walk(nodes))  # a journey names steps as it runs
+        is_open = any(
+            isinstance(node.spec, steps.Walk) for node in walk(nodes)
+        )  # a journey names steps as it runs
         if claim.step not in names and not is_open:
             near = get_close_matches(claim.step, names, n=3)
             known = near or [known for known in names if not known.startswith("_")]
             self._say(
                 claim.location,
                 f"there is no step {claim.step!r}",
-                "did you mean " + " or ".join(map(repr, known)) + "?" if known else "name a step with .named(…)",
+                "did you mean " + " or ".join(map(repr, known)) + "?"
+                if known
+                else "name a step with .named(…)",
             )
             return None
         condition = self._condition(claim, claim.measure)
@@ -181,7 +193,9 @@ class _Compilation:
             )
             return None
         if claim.argument is not None and not 0 < claim.argument < 100:
-            self._say(claim.location, f"percentile({claim.argument!r}) should be between 0 and 100, for example 95")
+            self._say(
+                claim.location, f"percentile({claim.argument!r}) should be between 0 and 100, for example 95"
+            )
             return None
         is_duration = subject in DURATIONS and claim.statistic != "count"
         bounds = []
@@ -193,7 +207,11 @@ class _Compilation:
                 self._say(claim.location, f"{bound!r} cannot be compared with {subject}: {error}")
                 return None
         if len(bounds) == 2 and bounds[0] > bounds[1]:
-            self._say(claim.location, f"the bounds {claim.bounds!r} are in the wrong order", "write the lower one first")
+            self._say(
+                claim.location,
+                f"the bounds {claim.bounds!r} are in the wrong order",
+                "write the lower one first",
+            )
             return None
         return Condition(
             statistic=claim.statistic,
@@ -234,7 +252,11 @@ class _Compilation:
         where, options = step.location, step.options
         spec = self._properties.resolve(step.spec)
         if not hasattr(spec, "kind"):
-            self._say(where, f"{spec!r} is not a step", 'then(…) takes a plugin\'s step, for example http.client(…).get("/")')
+            self._say(
+                where,
+                f"{spec!r} is not a step",
+                'then(…) takes a plugin\'s step, for example http.client(…).get("/")',
+            )
             return Node(index, f"_broken-{index}", "broken", None)
         for problem in spec.problems():
             self._say(where, problem)
@@ -256,7 +278,11 @@ class _Compilation:
             if isinstance(branch, Chain):
                 branches.append(self._nodes(branch, is_in_retry or options.retry is not None))
             else:
-                self._say(where, f"the branch returns {branch!r} instead of a chain", "return what the last verb returned")
+                self._say(
+                    where,
+                    f"the branch returns {branch!r} instead of a chain",
+                    "return what the last verb returned",
+                )
         conditions: tuple[Condition, ...] = ()
         if isinstance(spec, steps.Meter):
             conditions = tuple(filter(None, (self._condition(claim, spec.type) for claim in step.claims)))
@@ -336,7 +362,9 @@ class _Compilation:
     def _share(self, where: Location, raw: Any) -> float:
         value = self._properties.resolve(raw)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            self._say(where, f"tolerate({value!r}) should be a share between 0 and 1", "0.01 tolerates one percent")
+            self._say(
+                where, f"tolerate({value!r}) should be a share between 0 and 1", "0.01 tolerates one percent"
+            )
             return 0.0
         return float(value)
 

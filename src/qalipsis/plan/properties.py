@@ -81,7 +81,9 @@ class Properties:
         except (TypeError, ValueError) as error:
             wanted = getattr(placeholder.type, "__name__", str(placeholder.type))
             self._mistake(
-                placeholder, f"the property {placeholder.key!r} should be a {wanted}, not {value!r}", str(error)
+                placeholder,
+                f"the property {placeholder.key!r} should be a {wanted}, not {value!r}",
+                str(error),
             )
             return None
 

@@ -1,0 +1,190 @@
+"""Turns the nodes of a plan into operations: opens their steps, resolves their meters, links them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qalipsis.engine import builtin
+from qalipsis.engine.journey import InnerSteps, journey
+from qalipsis.engine.operation import Kind, Mode, Operation, Operations
+from qalipsis.engine.scene import Scene
+from qalipsis.engine.step import BeginStep, ExecuteStep, StepError, StepRuntime
+from qalipsis.language import steps
+from qalipsis.language.spec import Spec
+from qalipsis.metrics.meters import StepMeters
+from qalipsis.plan.model import Node
+from qalipsis.plan.properties import Properties
+
+StepFactory = Callable[[Any], BeginStep | ExecuteStep]
+
+MAX_INNER_NAMES = 100
+MAX_INNER_STEPS = 512
+"""Specs of journeys kept open; those made anew in each pass push out the oldest."""
+MODES = {"stage": Mode.STAGE, "choose": Mode.CHOOSE, "gather": Mode.GATHER}
+
+
+class Assembly:
+    """Builds one scenario's operations in one worker and keeps the steps it opened."""
+
+    def __init__(
+        self, scene: Scene, find_step: Callable[[str], StepFactory], properties: Properties | None
+    ) -> None:
+        self._scene = scene
+        self._find_step = find_step
+        self._properties = properties
+        self._shared: dict[Any, Any] = {}
+        self._inner: dict[tuple[int, str], tuple[Any, Operation]] = {}
+        self._inner_names: set[str] = set()
+        self.steps: list[BeginStep | ExecuteStep] = []
+
+    async def chain(self, nodes: Sequence[Node]) -> Operations:
+        """The operations of a chain, with a loop before every iterated one."""
+        operations: list[Operation] = []
+        previous: str | None = None
+        for node in nodes:
+            operation = await self._operation(node)
+            operation.previous_name = previous
+            previous = node.name
+            if node.iterate is not None:
+                loop = Operation(Kind.LOOP, node.name, operation.meters)
+                loop.count, loop.period = node.iterate.count, node.iterate.period
+                loop.stop_on_error = operation.stop_on_error = node.iterate.stop_on_error
+                operations.append(loop)
+            operations.append(operation)
+        _link(operations)
+        return tuple(operations)
+
+    async def operation(self, spec: Spec[Any, Any], name: str | None) -> Operation:
+        """The operation of a step that a journey names; opened at first use."""
+        if name is None:
+            name = spec.default_name()
+        known = self._inner.get((id(spec), name))
+        if known is not None:
+            return known[1]
+        if name not in self._inner_names:
+            if len(self._inner_names) >= MAX_INNER_NAMES:
+                raise StepError(
+                    "too-many-steps",
+                    f"a journey may name {MAX_INNER_NAMES} steps, and {name!r} is one more: give do(…, name=…) a fixed name",
+                )
+            self._inner_names.add(name)
+        resolved = spec if self._properties is None else self._properties.resolve(spec)
+        for problem in resolved.problems():
+            raise StepError("invalid", problem)
+        meters = self._scene.meters.step(self._scene.scenario, name, resolved.kind)
+        operation = await self._plain(resolved, name, meters, ())
+        if len(self._inner) >= MAX_INNER_STEPS:
+            self._inner.pop(next(iter(self._inner)))
+        # The spec is kept beside its operation: its id must not be given to another one meanwhile.
+        self._inner[id(spec), name] = (spec, operation)
+        return operation
+
+    def record_timer(self, name: str, duration: float) -> None:
+        self._scene.meters.meter(self._scene.scenario, name, "timer").record(duration)
+
+    async def aclose(self) -> None:
+        for step in self.steps:
+            await step.aclose()
+
+    async def _operation(self, node: Node) -> Operation:
+        meters = self._scene.meters.step(self._scene.scenario, node.name, node.kind)
+        branches = tuple([await self.chain(branch) for branch in node.branches])
+        operation = await self._plain(node.spec, node.name, meters, branches)
+        operation.index = node.index
+        operation.retry = node.retry
+        operation.timeout = node.timeout or 0.0
+        if node.retry is not None or (node.timeout is not None and operation.kind is not Kind.BEGIN):
+            _slow_down(operation)
+        return operation
+
+    async def _plain(
+        self, spec: Any, name: str, meters: StepMeters, branches: tuple[Operations, ...]
+    ) -> Operation:
+        kind = type(spec)
+        if kind in builtin.CALLS:
+            return _calling(Kind.CALL, name, meters, builtin.CALLS[kind](spec))
+        if kind in builtin.EXPANDS:
+            return _calling(Kind.EXPAND, name, meters, builtin.EXPANDS[kind](spec))
+        if kind in builtin.PACES:
+            key = len(self._shared)
+            self._shared[f"pace {key}"] = name
+            return _calling(Kind.PAUSE, name, meters, builtin.PACES[kind](spec, key))
+        if kind is steps.Recover:
+            return _calling(Kind.RECOVER, name, meters, builtin.catch_errors(spec))
+        if kind in builtin.ERRORS:
+            return _calling(Kind.ERRORS, name, meters, builtin.ERRORS[kind](spec))
+        if isinstance(spec, steps.Meter):
+            target = self._scene.meters.meter(self._scene.scenario, spec.name, spec.type)
+            return _calling(Kind.CALL, name, meters, builtin.meter(spec, target))
+        if isinstance(spec, steps.Split):
+            operation = Operation(Kind.SPLIT, name, meters)
+            operation.branches = branches
+            return operation
+        if isinstance(spec, steps.Execute):
+            return _coroutine(name, meters, spec.fn)
+        if isinstance(spec, steps.Walk):
+            return _coroutine(name, meters, journey(spec.fn, self))
+        if isinstance(spec, steps.Builtin):
+            operation = Operation(Kind.PERFORM, name, meters)
+            operation.mode = MODES[spec.kind]
+            operation.branches = branches
+            operation.weights = spec.weights if isinstance(spec, steps.Choose) else ()
+            return operation
+        return await self._plugin(spec, name, meters)
+
+    async def _plugin(self, spec: Any, name: str, meters: StepMeters) -> Operation:
+        step = self._find_step(spec.kind)(spec)
+        scene = self._scene
+        await step.open(
+            StepRuntime(
+                clock=scene.clock,
+                wheel=scene.wheel,
+                meters=meters,
+                worker_meters=scene.meters,
+                ledger=scene.ledger,
+                shared=self._shared,
+            )
+        )
+        self.steps.append(step)
+        begin = getattr(step, "begin", None)
+        if begin is None:
+            return _coroutine(name, meters, step.execute)  # type: ignore[union-attr]
+        operation = Operation(Kind.BEGIN, name, meters)
+        operation.mode = Mode.BEGIN
+        operation.begin = begin
+        return operation
+
+
+def _calling(kind: Kind, name: str, meters: StepMeters, call: builtin.Call) -> Operation:
+    operation = Operation(kind, name, meters)
+    operation.call = call
+    operation.mode = Mode.PAUSE if kind is Kind.PAUSE else Mode.CALL
+    return operation
+
+
+def _coroutine(name: str, meters: StepMeters, function: Callable[[Any], Any]) -> Operation:
+    operation = Operation(Kind.PERFORM, name, meters)
+    operation.mode = Mode.COROUTINE
+    operation.coroutine = function
+    return operation
+
+
+def _slow_down(operation: Operation) -> None:
+    """Retries and deadlines around code that is not I/O take the general path."""
+    if operation.kind in (Kind.CALL, Kind.BEGIN, Kind.PAUSE):
+        operation.kind = Kind.PERFORM
+
+
+def _link(operations: list[Operation]) -> None:
+    """Set where failures go, and which operations are due when the one before is done."""
+    length = len(operations)
+    on_error = length
+    for place in range(length - 1, -1, -1):
+        operation = operations[place]
+        operation.on_error = on_error
+        if operation.kind in (Kind.ERRORS, Kind.RECOVER):
+            on_error = place
+    for before, operation in zip(operations, operations[1:], strict=False):
+        is_planned = before.mode is Mode.PAUSE or before.kind is Kind.LOOP
+        operation.is_due_now = not is_planned

@@ -1,0 +1,73 @@
+"""Coroutines of user code: each in a task of its own, none able to take the worker down or to be forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+class BackgroundTask:
+    """A coroutine that runs for a strand."""
+
+    __slots__ = ("_done", "_task")
+
+    def __init__(
+        self,
+        task: asyncio.Task[tuple[Any, BaseException | None]],
+        done: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        self._task = task
+        self._done: Callable[[Any, BaseException | None], None] | None = done
+        task.add_done_callback(self._ended)
+
+    def cancel(self) -> None:
+        """The strand goes on at once; a coroutine that swallows its cancellation is only waited for at the end."""
+        self._done = None
+        self._task.cancel()
+
+    def _ended(self, task: asyncio.Task[tuple[Any, BaseException | None]]) -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        if task.cancelled():
+            done(None, asyncio.CancelledError("the step cancelled itself"))
+        else:
+            done(*task.result())
+
+
+class Tasks:
+    """The tasks of a worker."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def run(
+        self, coroutine: Coroutine[Any, Any, Any], done: Callable[[Any, BaseException | None], None]
+    ) -> BackgroundTask:
+        task = asyncio.get_running_loop().create_task(_guarded(coroutine))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return BackgroundTask(task, done)
+
+    async def aclose(self, patience_seconds: float = 2.0) -> None:
+        """Cancel what still runs; what does not end in time is named in the log and left."""
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            _, stubborn = await asyncio.wait(self._running, timeout=patience_seconds)
+            for task in stubborn:
+                _log.warning("a coroutine of a scenario ignores its cancellation: %s", task.get_coro())
+
+
+async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:
+    """Turn whatever user code raises into a value: SystemExit in a task would stop the whole loop."""
+    try:
+        return await coroutine, None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return None, error

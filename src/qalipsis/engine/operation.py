@@ -1,0 +1,112 @@
+"""A node of the plan, ready to run: what the walk looks at for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+from qalipsis.engine.context import Context
+from qalipsis.engine.step import BeginStep
+from qalipsis.metrics.meters import StepMeters
+from qalipsis.plan.model import Backoff
+
+Operations = tuple["Operation", ...]
+
+
+class Kind(IntEnum):
+    """How the walk runs an operation; the first ones are the hot ones."""
+
+    CALL = 0
+    """Synchronous: `call(context)` returns the output, or DROP."""
+    BEGIN = 1
+    """I/O: `step.begin`, then the connection resumes the strand."""
+    PAUSE = 2
+    """`call(context)` returns the moment to go on at."""
+    LOOP = 3
+    """Stands before an iterated operation: the rest of the chain is walked once per iteration."""
+    EXPAND = 4
+    """`call(context)` returns an iterable; the rest of the chain is walked once per item."""
+    PERFORM = 5
+    """Everything else: coroutines, sub-graphs, and any operation with retries or a deadline of its own."""
+    SPLIT = 6
+    """Starts branches and goes on."""
+    ERRORS = 7
+    """Processes errors: `call(context)`; runs only for a failed record."""
+    RECOVER = 8
+    """As ERRORS, then the record is good again."""
+
+
+class Mode(IntEnum):
+    """What PERFORM performs."""
+
+    CALL = 0
+    BEGIN = 1
+    PAUSE = 2
+    COROUTINE = 3
+    STAGE = 4
+    CHOOSE = 5
+    GATHER = 6
+
+
+class Dropped:
+    """The output of a record that just ends."""
+
+    def __repr__(self) -> str:
+        return "DROP"
+
+
+DROP = Dropped()
+
+
+class Operation:
+    """Slots instead of a dataclass: these attributes are read several times per request."""
+
+    __slots__ = (
+        "begin",
+        "branches",
+        "call",
+        "coroutine",
+        "count",
+        "index",
+        "is_due_now",
+        "kind",
+        "meters",
+        "mode",
+        "name",
+        "on_error",
+        "period",
+        "previous_name",
+        "retry",
+        "step",
+        "stop_on_error",
+        "timeout",
+        "weights",
+    )
+
+    def __init__(self, kind: Kind, name: str, meters: StepMeters) -> None:
+        self.kind = kind
+        self.mode = Mode.CALL
+        self.name = name
+        self.meters = meters
+        self.index = 0
+        self.previous_name: str | None = None
+        self.on_error = 0
+        """Index of the next operation that processes errors, or the chain's length."""
+        self.is_due_now = False
+        """True where `due` is the end of the step before; otherwise the walk has set it."""
+        self.call: Callable[[Context], Any] = _not_callable
+        self.coroutine: Callable[[Context], Any] | None = None
+        self.step: BeginStep | None = None
+        self.begin: Callable[..., Any] = _not_callable
+        self.branches: tuple[Operations, ...] = ()
+        self.weights: tuple[float, ...] = ()
+        self.timeout = 0.0
+        self.retry: Backoff | None = None
+        self.count = 1
+        self.period = 0.0
+        self.stop_on_error = False
+
+
+def _not_callable(*_: Any) -> Any:
+    raise TypeError("this operation is not called")

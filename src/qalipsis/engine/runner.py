@@ -1,0 +1,190 @@
+"""Runs the scenarios of a campaign in one worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+
+from msgspec.structs import replace
+
+from qalipsis import registry
+from qalipsis.clock import Clock
+from qalipsis.engine.assembly import Assembly, StepFactory
+from qalipsis.engine.background import Tasks
+from qalipsis.engine.lifecycle import Replays
+from qalipsis.engine.pacing import starts
+from qalipsis.engine.scene import Scene
+from qalipsis.engine.troupe import Troupe
+from qalipsis.engine.vitals import Vitals
+from qalipsis.engine.wheel import TimerWheel
+from qalipsis.errors import FactoryError
+from qalipsis.metrics.ledger import ScenarioLedger, Slot
+from qalipsis.metrics.meters import WorkerMeters
+from qalipsis.metrics.snapshot import Snapshot
+from qalipsis.plan.model import Plan
+from qalipsis.plan.ownership import Ownership
+
+DRAIN_SECONDS = 0.02
+"""How often records become buckets: once a second would stall the loop for 20 ms at 100,000 requests/s."""
+
+
+def find_step(kind: str) -> StepFactory:
+    """The installed implementation of a kind of step."""
+    factory: StepFactory = registry.load(registry.STEPS, kind)
+    return factory
+
+
+class WorkerEngine:
+    """One worker's part of a campaign. Call open, warm_up, start, wait_ended, aclose, in this order."""
+
+    def __init__(
+        self,
+        plans: Mapping[str, Plan],
+        scenarios: Sequence[str],
+        memory: memoryview,
+        ownership: Ownership,
+        worker: int,
+        clock: Clock,
+        seed: int = 0,
+        speed_factor: float = 1.0,
+        on_ended: Callable[[str], None] = lambda scenario: None,
+        find_step: Callable[[str], StepFactory] = find_step,
+    ) -> None:
+        self._plans = plans
+        self._scenarios = tuple(scenarios)
+        self._ownership = ownership
+        self._worker = worker
+        self._clock = clock
+        self._seed = seed
+        self._speed_factor = speed_factor
+        self._on_ended = on_ended
+        self._find_step = find_step
+        self._wheel = TimerWheel(clock)
+        self._tasks = Tasks()
+        self._vitals = Vitals()
+        self._ledgers = {name: ScenarioLedger(memory, place) for place, name in enumerate(self._scenarios)}
+        self._assemblies: dict[str, Assembly] = {}
+        self._troupes: dict[str, Troupe] = {}
+        self._minions: dict[str, int] = {}
+        self._running: set[str] = set()
+        self._ended = asyncio.Event()
+        self._started_at: float | None = None
+        self._sequence = 0
+        self.meters = WorkerMeters()
+
+    async def open(self, minions: Mapping[str, int]) -> None:
+        """Prepare the scenarios for so many minions in the whole fleet."""
+        self._minions = dict(minions)
+        for name in self._scenarios:
+            plan, ledger = self._plans[name], self._ledgers[name]
+            scene = Scene(name, self._seed, self._clock, self._wheel, ledger, self.meters, self._tasks)
+            assembly = Assembly(scene, self._find_step, plan.properties)
+            self._assemblies[name] = assembly
+            setup = await assembly.chain(plan.setup)
+            chain = await assembly.chain(plan.chain)
+            profile = plan.profile
+            ledger.counts[Slot.MINIONS_SCHEDULED] = self._own_count(name)
+            self._troupes[name] = Troupe(
+                scene,
+                chain,
+                setup,
+                starts(profile, minions[name], self._speed_factor, self._ownership, self._worker),
+                is_open=profile.is_arrivals,
+                pool=self._own_indices(name),
+                on_ended=lambda name=name: self._scenario_ended(name),  # type: ignore[misc]
+                on_start_delay=self._vitals.start_delay,
+            )
+            self._running.add(name)
+
+    def connections(self) -> dict[tuple[str, int], int]:
+        """How many connections this worker may hold open per (host, port)."""
+        needed: dict[tuple[str, int], int] = {}
+        for name, assembly in self._assemblies.items():
+            of_scenario: dict[tuple[str, int], int] = {}
+            for step in assembly.steps:
+                count = getattr(step, "connections", None)
+                if count is not None:
+                    for target, number in count(self._own_count(name)).items():
+                        # Steps that share a client share its connections: the largest need counts.
+                        of_scenario[target] = max(of_scenario.get(target, 0), number)
+            for target, number in of_scenario.items():
+                needed[target] = needed.get(target, 0) + number
+        return needed
+
+    async def warm_up(self) -> None:
+        """Connect what the author wants connected before the start."""
+        for name, assembly in self._assemblies.items():
+            steps = [step for step in assembly.steps if getattr(step, "is_warmed_up", False)]
+            if not steps:
+                continue
+            minions = self._troupes[name].minions(self._own_indices(name))
+            for step in steps:
+                await step.warm_up(minions)  # type: ignore[union-attr]
+
+    def start(self, at: float) -> None:
+        """Begin at a common instant of the machine's monotonic clock."""
+        self._started_at = at
+        for name in self._scenarios:
+            profile = self._plans[name].profile
+            replay = profile.replay(self._speed_factor)
+            replays = None if replay is None else Replays(at + replay.until, replay.is_hard)
+            self._troupes[name].start(at, replays)
+        self._drain_at = self._clock.now() + DRAIN_SECONDS
+        self._wheel.call_at(self._drain_at, self._drain)
+
+    async def wait_ended(self) -> None:
+        """Until every scenario has ended here. Bounded by the caller, who may stop or abort."""
+        await self._ended.wait()
+
+    def stop(self) -> None:
+        """No new starts and passes."""
+        for troupe in self._troupes.values():
+            troupe.stop()
+
+    async def abort(self) -> None:
+        """Interrupt everything; what walks counts as aborted."""
+        for troupe in self._troupes.values():
+            troupe.abort()
+
+    def snapshot(self) -> Snapshot:
+        """Everything counted so far, and the distributions since the last call."""
+        now = self._clock.now()
+        self.meters.drain()
+        self._sequence += 1
+        dropped = sum(ledger.counts[Slot.ARRIVALS_DROPPED] for ledger in self._ledgers.values())
+        elapsed = 0.0 if self._started_at is None else max(0.0, now - self._started_at)
+        return replace(
+            self.meters.freeze(self._sequence, elapsed),
+            ledgers={name: tuple(ledger.counts.tolist()) for name, ledger in self._ledgers.items()},
+            health=self._vitals.take(dropped),
+        )
+
+    async def aclose(self) -> None:
+        """End what still runs, close every connection."""
+        await self.abort()
+        await self._tasks.aclose()
+        for assembly in self._assemblies.values():
+            await assembly.aclose()
+        self._wheel.close()
+
+    def _drain(self) -> None:
+        now = self._clock.now()
+        self._vitals.lag(now - self._drain_at)
+        self.meters.drain()
+        self._drain_at = self._clock.now() + DRAIN_SECONDS
+        self._wheel.call_at(self._drain_at, self._drain)
+
+    def _own_count(self, scenario: str) -> int:
+        return self._ownership.count(self._worker, 0, self._minions[scenario])
+
+    def _own_indices(self, scenario: str) -> Iterator[int]:
+        return iter(self._ownership.indices(self._worker, 0, self._minions[scenario]))
+
+    def _scenario_ended(self, name: str) -> None:
+        if name not in self._running:
+            raise FactoryError(f"the scenario {name} ended twice")
+        self._running.discard(name)
+        self._on_ended(name)
+        if not self._running:
+            self._ended.set()

@@ -1,0 +1,32 @@
+"""What all minions of a scenario share in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from qalipsis.clock import Clock
+from qalipsis.engine.wheel import TimerWheel
+from qalipsis.metrics.ledger import ScenarioLedger
+from qalipsis.metrics.meters import WorkerMeters
+
+
+class Background(Protocol):
+    """Runs coroutines of user code and drivers, and forgets none of them."""
+
+    def run(
+        self, coroutine: Coroutine[Any, Any, Any], done: Callable[[Any, BaseException | None], None]
+    ) -> Any:
+        """Start; `done(result, error)` is called from the loop, unless the returned object is cancelled before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    scenario: str
+    seed: int
+    clock: Clock
+    wheel: TimerWheel
+    ledger: ScenarioLedger
+    meters: WorkerMeters
+    background: Background

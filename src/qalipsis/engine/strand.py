@@ -1,0 +1,145 @@
+"""One line of a minion's walk: a generator that is resumed by whatever it waits for, without task or future."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from math import inf
+from typing import Any
+
+from qalipsis.clock import TimerHandle
+from qalipsis.engine.scene import Scene
+from qalipsis.engine.step import Pending, StepError
+
+_log = logging.getLogger(__name__)
+
+Errors = tuple[BaseException, ...]
+Walk = Generator[None, Any, Errors]
+"""Yields while it waits, is sent the answer, and returns the errors of the records that failed."""
+
+
+class Abort(BaseException):
+    """Thrown into a walk that must end now."""
+
+
+class StepTimeout(StepError):
+    """The deadline `at` passed; whoever set that one fails."""
+
+    def __init__(self, at: float) -> None:
+        super().__init__("timeout", "the step did not end within its timeout")
+        self.at = at
+
+
+class Strand:
+    """Drives one walk at a time; `on_end(errors, is_aborted)` is called when it is over."""
+
+    __slots__ = ("_generator", "_scene", "_timer", "_timer_at", "deadline", "on_end", "pending")
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._generator: Walk | None = None
+        self._timer: TimerHandle | None = None
+        self._timer_at = inf
+        self.deadline = inf
+        self.pending: Pending | None = None
+        self.on_end: Callable[[Errors, bool], None] | None = None
+
+    @property
+    def is_walking(self) -> bool:
+        return self._generator is not None
+
+    def start(self, walk: Walk, on_end: Callable[[Errors, bool], None]) -> None:
+        """Walk until the first wait; the end may come before this returns."""
+        self._generator = walk
+        self.on_end = on_end
+        self._advance(walk.send, None)
+
+    def resume(self, value: Any = None) -> None:
+        """Go on with an answer; also what timers call."""
+        # The same as _advance, spelt out: this runs once per request.
+        self.pending = None
+        try:
+            self._generator.send(value)  # type: ignore[union-attr]
+        except StopIteration as stop:
+            self._end(stop.value, False)
+        except Abort:
+            self._end((), True)
+        except Exception as error:
+            self._crash(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Go on with a failure."""
+        self.pending = None
+        if self._generator is not None:
+            self._advance(self._generator.throw, error)
+
+    def settle(self, value: Any, error: BaseException | None) -> None:
+        """The answer of a coroutine."""
+        if error is None:
+            self.resume(value)
+        else:
+            self.fail(error)
+
+    def abort(self) -> None:
+        """End the walk now, wherever it waits."""
+        if self._generator is None:
+            return
+        self._cancel_pending()
+        self.fail(Abort())
+
+    def limit(self, at: float) -> None:
+        """Fail the walk with StepTimeout when it still waits at `at`.
+
+        One timer serves all steps: it is re-armed when it fires early, so that a step's deadline that is
+        met costs two stores.
+        """
+        self.deadline = at
+        if at < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = at
+            self._timer = self._scene.wheel.call_at(at, self._on_timer)
+
+    def _advance(self, go_on: Callable[[Any], None], argument: Any) -> None:
+        try:
+            go_on(argument)
+        except StopIteration as stop:
+            self._end(stop.value, False)
+        except Abort:
+            self._end((), True)
+        except Exception as error:
+            self._crash(error)
+
+    def _crash(self, error: Exception) -> None:
+        """A walk turns failures into data; what gets here is a defect of the engine, and must not hang the minion."""
+        _log.error("the walk of a minion broke", exc_info=error)
+        self._end((error,), False)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._timer_at = inf
+        at = self.deadline
+        if at == inf or self._generator is None:
+            return
+        if self._scene.clock.now() < at:
+            self.limit(at)
+            return
+        self.deadline = inf
+        self._cancel_pending()
+        self.fail(StepTimeout(at))
+
+    def _cancel_pending(self) -> None:
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            pending.cancel()
+
+    def _end(self, errors: Errors, is_aborted: bool) -> None:
+        self._generator = None
+        self.deadline = inf
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._timer_at = inf
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end(errors, is_aborted)

@@ -1,0 +1,449 @@
+"""The walk of one minion through a chain: a single generator, whatever the chain holds.
+
+Steps with several outputs (iterations, flat maps) do not recurse: the walk remembers where to come back
+to, goes on to the end of the chain with one output, and returns for the next. Only sub-graphs nest.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Generator, Iterator
+from math import inf
+from typing import Any
+
+from qalipsis.engine.context import Context
+from qalipsis.engine.operation import DROP, Kind, Mode, Operation, Operations
+from qalipsis.engine.strand import Abort, Errors, StepTimeout, Strand, Walk
+from qalipsis.engine.step import StepError
+
+CALL = Kind.CALL
+BEGIN = Kind.BEGIN
+PAUSE = Kind.PAUSE
+LOOP = Kind.LOOP
+EXPAND = Kind.EXPAND
+PERFORM = Kind.PERFORM
+SPLIT = Kind.SPLIT
+RECOVER = Kind.RECOVER
+
+MAX_DETAIL = 20_000
+"""Characters of a traceback kept for the report."""
+
+
+class Loop:
+    """Where to come back to for the next iteration."""
+
+    __slots__ = ("due", "index", "is_tail", "iteration", "operation", "remaining", "value")
+
+    def __init__(self, operation: Operation, index: int, context: Context) -> None:
+        self.operation = operation
+        self.index = index
+        self.remaining = operation.count - 1
+        self.value = context.value
+        self.due = context.due
+        self.is_tail = context.is_tail
+        self.iteration = context.iteration
+
+
+class Outputs:
+    """Where to come back to for the next output; one is read ahead to know the last."""
+
+    __slots__ = ("ahead", "index", "is_tail", "items", "operation")
+
+    def __init__(
+        self, operation: Operation, index: int, items: Iterator[Any], ahead: Any, is_tail: bool
+    ) -> None:
+        self.operation = operation
+        self.index = index
+        self.items = items
+        self.ahead = ahead
+        self.is_tail = is_tail
+
+
+class ForkWait:
+    """Waiting for branches; giving up ends them."""
+
+    __slots__ = ("forks",)
+
+    def __init__(self, forks: list[Fork]) -> None:
+        self.forks = forks
+
+    def cancel(self) -> None:
+        end_forks(self.forks)
+
+
+class Fork:
+    """A concurrent branch."""
+
+    __slots__ = ("errors", "is_ended", "outputs", "parent", "strand")
+
+    def __init__(self, parent: Strand, strand: Strand) -> None:
+        self.parent = parent
+        self.strand = strand
+        self.outputs: list[Any] = []
+        self.errors: Errors = ()
+        self.is_ended = False
+
+    def ended(self, errors: Errors, is_aborted: bool) -> None:
+        self.errors = errors
+        self.is_ended = True
+        waiting = self.parent.pending
+        if isinstance(waiting, ForkWait) and all(fork.is_ended for fork in waiting.forks):
+            self.parent.resume()
+
+
+def walk(
+    strand: Strand,
+    context: Context,
+    chain: Operations,
+    outputs: list[Any] | None = None,
+    limit: float = inf,
+) -> Walk:
+    """Walk `chain` with the context's value; returns the errors of the records that failed.
+
+    `outputs` receives what comes out of the chain's end. `limit` is the deadline in force around it.
+    """
+    now = context.minion.scene.clock.now
+    call_at = context.minion.scene.wheel.call_at
+    length = len(chain)
+    index = 0
+    stack: list[Loop | Outputs] | None = None
+    forks: list[Fork] | None = None
+    failures: Errors = ()
+    timeout_at = inf
+    operation = chain[0]
+    try:
+        while True:
+            try:
+                while index < length:
+                    operation = chain[index]
+                    kind = operation.kind
+                    if kind is CALL:
+                        meters = operation.meters
+                        meters.attempted += 1
+                        value = operation.call(context)
+                        meters.successful += 1
+                        if value is DROP:
+                            break
+                        context.value = value
+                        index += 1
+                    elif kind is BEGIN:
+                        if operation.is_due_now:
+                            context.due = now()
+                        meters = operation.meters
+                        meters.attempted += 1
+                        if operation.timeout:
+                            timeout_at = min(limit, now() + operation.timeout)
+                            strand.limit(timeout_at)
+                        strand.pending = operation.begin(context, strand)
+                        context.value = yield
+                        if operation.timeout:
+                            strand.deadline = limit
+                        meters.successful += 1
+                        index += 1
+                    elif kind is PAUSE:
+                        if operation.is_due_now:
+                            context.due = now()
+                        meters = operation.meters
+                        meters.attempted += 1
+                        due = operation.call(context)
+                        context.due = due
+                        if due > now():
+                            strand.pending = call_at(due, strand.resume)
+                            yield
+                        meters.successful += 1
+                        index += 1
+                    elif kind is LOOP:
+                        if operation.is_due_now:
+                            context.due = now()
+                        loop = Loop(operation, index + 1, context)
+                        context.iteration = 0
+                        context.is_tail = loop.is_tail and loop.remaining == 0
+                        stack = [loop] if stack is None else [*stack, loop]
+                        index += 1
+                    elif kind is PERFORM or kind is EXPAND:
+                        if operation.is_due_now:
+                            context.due = now()
+                        meters = operation.meters
+                        meters.attempted += 1
+                        items = yield from perform(strand, context, operation, limit)
+                        meters.successful += 1
+                        first = next(items, DROP)
+                        if first is DROP:
+                            break
+                        context.value = first
+                        second = next(items, DROP)
+                        if second is not DROP:
+                            more = Outputs(operation, index + 1, items, second, context.is_tail)
+                            context.is_tail = False
+                            stack = [more] if stack is None else [*stack, more]
+                        index += 1
+                    elif kind is SPLIT:
+                        operation.meters.attempted += 1
+                        forks = [fork for fork in forks or () if not fork.is_ended or fork.errors]
+                        forks += start_forks(strand, context, operation)
+                        operation.meters.successful += 1
+                        index += 1
+                    elif context.errors:
+                        context.operation = operation
+                        operation.meters.attempted += 1
+                        value = operation.call(context)
+                        operation.meters.successful += 1
+                        if kind is RECOVER:
+                            context.errors = ()
+                            context.value = value
+                            index += 1
+                        else:
+                            index = operation.on_error
+                    else:
+                        index += 1  # nothing to process
+                else:
+                    if outputs is not None and not context.errors:
+                        outputs.append(context.value)
+            except (Abort, GeneratorExit):
+                raise
+            except BaseException as error:
+                # User code may raise anything, SystemExit included: it is this step's failure.
+                note(operation, error)
+                if isinstance(error, StepTimeout):
+                    if error.at == limit:
+                        raise  # the deadline of the sub-graph around this chain
+                    operation.meters.timeouts += 1
+                if limit == inf:
+                    strand.deadline = inf
+                else:
+                    strand.limit(limit)  # its timer may just have been used up
+                context.errors = (*context.errors, error)
+                if stack and operation.stop_on_error and stack[-1].index == index:
+                    top = stack[-1]
+                    if type(top) is Loop:
+                        top.remaining = 0
+                index = operation.on_error
+                continue
+
+            # This record's walk is over.
+            if context.errors:
+                failures = (*failures, *context.errors) if len(failures) < 10 else failures
+                context.errors = ()
+            while stack:
+                top = stack[-1]
+                if type(top) is Loop:
+                    if top.remaining:
+                        top.remaining -= 1
+                        context.value = top.value
+                        context.iteration += 1
+                        context.is_tail = top.is_tail and top.remaining == 0
+                        if top.operation.period:
+                            context.due = top.due = top.due + top.operation.period
+                            if top.due > now():
+                                strand.pending = call_at(top.due, strand.resume)
+                                yield
+                        else:
+                            context.due = now()
+                        index = top.index
+                        break
+                    context.iteration = top.iteration
+                else:
+                    assert type(top) is Outputs
+                    ahead = top.ahead
+                    if ahead is not DROP:
+                        try:
+                            top.ahead = next(top.items, DROP)
+                        except BaseException as error:
+                            # The author's iterator broke after it had emitted: one more failure of that step.
+                            note(top.operation, error)
+                            top.ahead = DROP
+                            failures = (*failures, error)
+                        context.value = ahead
+                        context.is_tail = top.is_tail and top.ahead is DROP
+                        index = top.index
+                        break
+                stack = stack[:-1]
+            else:
+                break
+
+        if forks:
+            while not all(fork.is_ended for fork in forks):
+                strand.pending = ForkWait(forks)
+                yield
+            for fork in forks:
+                failures = (*failures, *fork.errors)
+        return failures
+    finally:
+        if forks:
+            end_forks(forks)
+
+
+def perform(
+    strand: Strand, context: Context, operation: Operation, limit: float
+) -> Generator[None, Any, Iterator[Any]]:
+    """One execution with its deadline and retries; returns an iterator of its outputs."""
+    now = context.minion.scene.clock.now
+    timeout_at = min(limit, now() + operation.timeout) if operation.timeout else limit
+    if timeout_at < limit:
+        strand.limit(timeout_at)
+    attempt = 1
+    while True:
+        try:
+            outputs = yield from _attempt(strand, context, operation, timeout_at)
+            if operation.timeout and now() > timeout_at:
+                raise StepTimeout(timeout_at)  # synchronous code cannot be interrupted, only judged
+        except (Abort, GeneratorExit, StepTimeout):
+            raise
+        except BaseException as error:
+            retry = operation.retry
+            if retry is None or attempt > retry.retries:
+                raise
+            operation.meters.retried += 1
+            keep_first(operation, error)
+            context.due = now() + retry.wait(attempt)
+            if context.due > now():
+                strand.pending = context.minion.scene.wheel.call_at(context.due, strand.resume)
+                yield
+            attempt += 1
+        else:
+            strand.deadline = limit
+            return outputs
+
+
+def _attempt(
+    strand: Strand, context: Context, operation: Operation, limit: float
+) -> Generator[None, Any, Iterator[Any]]:
+    mode = operation.mode
+    if mode is Mode.BEGIN:
+        strand.pending = operation.begin(context, strand)
+        return iter(((yield),))
+    if mode is Mode.COROUTINE:
+        return (yield from _run_coroutine(strand, context, operation))
+    if mode is Mode.STAGE or mode is Mode.CHOOSE:
+        return (yield from _walk_inside(strand, context, operation, limit))
+    if mode is Mode.GATHER:
+        forks = start_forks(strand, context, operation)
+        try:
+            while not all(fork.is_ended for fork in forks):
+                strand.pending = ForkWait(forks)
+                yield
+        finally:
+            end_forks(forks)
+        for fork in forks:
+            if fork.errors:
+                raise InnerFailure(fork.errors[-1])
+        return iter((tuple(fork.outputs[-1] if fork.outputs else None for fork in forks),))
+    if mode is Mode.PAUSE:
+        context.due = operation.call(context)
+        if context.due > context.minion.scene.clock.now():
+            strand.pending = context.minion.scene.wheel.call_at(context.due, strand.resume)
+            yield
+        return iter((context.value,))
+    value = operation.call(context)
+    if operation.kind is EXPAND:
+        if hasattr(value, "__aiter__"):
+            return (yield from _collect(strand, context, value))
+        return iter(value.items() if hasattr(value, "items") else value)
+    return iter(()) if value is DROP else iter((value,))
+
+
+def _walk_inside(
+    strand: Strand, context: Context, operation: Operation, limit: float
+) -> Generator[None, Any, Iterator[Any]]:
+    branch = operation.branches[0]
+    if operation.mode is Mode.CHOOSE:
+        [branch] = context.minion.random.choices(operation.branches, operation.weights)
+    outputs: list[Any] = []
+    scene = context.minion.scene
+    sent = scene.clock.now()
+    errors = yield from walk(strand, context.fork(), branch, outputs, limit)
+    if errors:
+        raise InnerFailure(errors[-1])
+    if operation.mode is Mode.STAGE:
+        record(operation, context, sent, scene.clock.now())
+    return iter(outputs)
+
+
+def _run_coroutine(
+    strand: Strand, context: Context, operation: Operation
+) -> Generator[None, Any, Iterator[Any]]:
+    assert operation.coroutine is not None
+    own = context.fork()
+    own.operation = operation
+    own.outputs = []
+    scene = context.minion.scene
+    sent = scene.clock.now()
+    strand.pending = scene.background.run(operation.coroutine(own), strand.settle)
+    returned = yield
+    record(operation, context, sent, scene.clock.now())
+    if returned is not None:
+        own.outputs.append(returned)
+    return iter(own.outputs)
+
+
+def _collect(strand: Strand, context: Context, items: Any) -> Generator[None, Any, Iterator[Any]]:
+    async def read() -> list[Any]:
+        return [item async for item in items]
+
+    strand.pending = context.minion.scene.background.run(read(), strand.settle)
+    return iter((yield))
+
+
+def record(operation: Operation, context: Context, sent: float, done: float) -> None:
+    """The latency of something that is no request."""
+    context.minion.scene.meters.records.add(
+        operation.meters.index, 0, context.due, sent, sent, done, done, 0, 0
+    )
+
+
+def start_forks(strand: Strand, context: Context, operation: Operation) -> list[Fork]:
+    """Start every branch with a context of its own."""
+    scene = context.minion.scene
+    forks = [Fork(strand, Strand(scene)) for _ in operation.branches]
+    for fork, branch in zip(forks, operation.branches, strict=True):
+        own = context.fork()
+        own.due = scene.clock.now() if operation.is_due_now else context.due
+        fork.strand.start(walk(fork.strand, own, branch, fork.outputs), fork.ended)
+    return forks
+
+
+def end_forks(forks: list[Fork]) -> None:
+    for fork in forks:
+        if not fork.is_ended:
+            fork.strand.on_end = None  # its end is of no interest any more
+            fork.is_ended = True
+            fork.strand.abort()
+
+
+class InnerFailure(StepError):
+    """A sub-graph failed because something inside it did; counted under that class."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(kind_of(cause), str(cause))
+        self.__cause__ = cause
+
+
+def kind_of(error: BaseException) -> str:
+    """The class a failure is counted under."""
+    if isinstance(error, StepError):
+        return error.kind
+    if isinstance(error, AssertionError):
+        return "assertion"
+    return type(error).__name__
+
+
+def note(operation: Operation, error: BaseException) -> None:
+    """Count a failed execution."""
+    meters = operation.meters
+    detail = "" if meters.first_error else describe(error)
+    meters.fail(kind_of(error), detail)
+    # The frames hold the context, and the context its errors: cut the cycle instead of leaving it to the collector.
+    error.__traceback__ = None
+
+
+def keep_first(operation: Operation, error: BaseException) -> None:
+    if not operation.meters.first_error:
+        operation.meters.first_error = describe(error)
+    error.__traceback__ = None
+
+
+def describe(error: BaseException) -> str:
+    """A message for failures we raise, the traceback for what user code raises."""
+    if isinstance(error, StepError):
+        return f"{error.kind}: {error}" if str(error) != error.kind else error.kind
+    return "".join(traceback.format_exception(error))[-MAX_DETAIL:]

@@ -1,0 +1,24 @@
+"""Durations as authors write them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from qalipsis.config.durations import seconds
+
+Duration = timedelta | float | int | str
+"""A timedelta, seconds as a number, `"500ms"`, `"10s"`, `"5m"`, or ISO-8601 (`"PT10S"`)."""
+
+__all__ = ["Duration", "seconds", "text"]
+
+
+def text(length: float) -> str:
+    """A short form for people: `250 ms`, `1.5 s`, `2 min`, `1 h 30 min`."""
+    if length < 1:
+        return f"{length * 1000:g} ms"
+    if length < 120:
+        return f"{length:g} s"
+    hours, rest = divmod(round(length), 3600)
+    minutes, left = divmod(rest, 60)
+    parts = [(hours, "h"), (minutes, "min"), (left, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
