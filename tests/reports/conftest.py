@@ -108,7 +108,7 @@ def traffic_step(
 
 def engine_step(name: str, kind: str, count: int, failed: int = 0, **more: Any) -> StepReport:
     """A step that only computes."""
-    quick = latency([0.002 + 0.00001 * i for i in range(300)])
+    quick = latency([0.002 + 0.00001 * i for i in range(min(300, count))])
     pair = LatencyPair(from_due=quick, from_sent=quick)
     errors = {"AssertionError": failed} if failed else {}
     done = Executions(attempted=count, successful=count - failed, failed=failed, errors=errors)
@@ -124,7 +124,7 @@ def seconds(
         ramp = min(1.0, (t + 1) / max(1, length * 0.25), (length - t) / max(1, length * 0.1))
         offered = peak * ramp
         frozen = freeze[0] <= t < freeze[1]
-        late = freeze[1] <= t < freeze[1] + 4
+        late = 0 < freeze[1] <= t < freeze[1] + 4
         achieved = 0.0 if frozen else offered * (1.6 if late else dice.uniform(0.96, 1.0))
         p50 = 0.0 if frozen else (800.0 if late else 38 + 20 * ramp + dice.uniform(-3, 3))
         points.append(

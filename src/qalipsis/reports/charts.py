@@ -215,7 +215,7 @@ def _over_time(
     largest = max((value for values in shown for value in values if value is not None), default=0.0)
     marks = scale.ticks(largest, most=3 if size else 5)
     top = marks[-1]
-    in_seconds = unit == "ms" and top >= 2000
+    divisor = 1000 if unit == "ms" and top >= 2000 else 1
     paths = [_grid(len(marks))]
     if band:
         paths.append(_band(xs, *band, top))
@@ -227,9 +227,9 @@ def _over_time(
         key=key,
         title=title,
         description=_summary(series),
-        unit="s" if in_seconds else unit,
+        unit=unit if divisor == 1 else "s",
         svg=Markup("").join(paths),
-        y_labels=tuple(figures.compact(mark / 1000 if in_seconds else mark) for mark in reversed(marks)),
+        y_labels=tuple(figures.compact(mark / divisor, top / divisor) for mark in reversed(marks)),
         x_labels=tuple(
             Label(at=100 * (moment - start) / (end - start), text=figures.clock(moment), minor=i % 2 == 1)
             for i, moment in enumerate(moments)
@@ -296,7 +296,7 @@ def _distribution(
         description=f"{figures.count(total)} executions, {words}",
         unit="% of executions",
         svg=Markup("").join(paths),
-        y_labels=tuple(figures.compact(mark) for mark in reversed(marks)),
+        y_labels=tuple(figures.number(mark) for mark in reversed(marks)),
         x_labels=tuple(
             Label(
                 at=100 * scale.log_share(value, low, high), text=_short_milliseconds(value), minor=not begins

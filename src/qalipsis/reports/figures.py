@@ -6,6 +6,7 @@ from math import isfinite
 
 NOTHING = "–"
 """Stands where there is no value: a percentile of no requests is not 0 ms."""
+COMPACT = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
 def count(value: float) -> str:
@@ -49,12 +50,11 @@ def number(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
-def compact(value: float) -> str:
-    """A number short enough for an axis: 12k, 1.5M."""
-    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= limit:
-            return f"{value / (1e3 if unit == 'k' else limit):,.6g}{unit}"
-    return f"{value:,.6g}"
+def compact(value: float, largest: float | None = None) -> str:
+    """A number short enough for an axis: 12k, 1.5M; in the unit that suits `largest`, if that is given."""
+    size = abs(value if largest is None else largest)
+    unit, divisor = next((each for each in COMPACT if size >= each[1]), ("", 1.0))
+    return f"{value / divisor:,.6g}{unit if value else ''}"
 
 
 def rate(value: float) -> str:
@@ -63,7 +63,7 @@ def rate(value: float) -> str:
         return NOTHING
     if value >= 999.5:
         return f"{value:,.0f}/s"
-    return f"{value:.1f}/s" if value >= 9.95 or value == 0 else f"{value:.2f}/s"
+    return f"{value:.1f}/s" if value >= 9.95 else f"{value:.2f}/s" if value else "0/s"
 
 
 def per_second(total: float, seconds: float) -> str:

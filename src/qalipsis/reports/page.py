@@ -38,6 +38,7 @@ VERDICT_SENTENCES = {
     "DEGRADED": "Read the figures with care: the load itself was disturbed.",
     "INVALID": "Do not rely on these figures.",
 }
+MOST_COMPARED = 20
 PHASES = ("dns", "connect", "tls", "send", "wait", "receive")
 
 
@@ -47,7 +48,7 @@ def render(report: Report) -> str:
     aborted = report.campaign.status == "ABORTED"
     sums = closing.sums(report.ledger, aborted)
     scenarios = [_scenario(f"scenario-{i}", each, aborted) for i, each in enumerate(report.scenarios, 1)]
-    traffic = [step for each in scenarios for step in each["compared"]]
+    traffic = [step for each in scenarios for step in each["measured"]]
     return (
         _templates()
         .get_template("page.html.j2")
@@ -77,21 +78,23 @@ def _scenario(key: str, scenario: ScenarioReport, aborted: bool) -> Mapping[str,
     """What the template shows of one scenario."""
     steps = outcome.visible_steps(scenario)
     traffic = tuple(step for step in steps if outcome.is_traffic(step))
-    compared = tuple(step for step in traffic or steps if step.latency.from_due.count)
+    measured = tuple(step for step in traffic or steps if step.latency.from_due.count)
+    compared = _slowest(measured)
     axis_end, axis = charts.percentile_axis(compared)
     sums = closing.sums(scenario.ledger, aborted)
     # One distribution alone is the same as that of all steps, which stands above.
-    distributions = charts.step_distributions(f"{key}-distribution", compared) if len(compared) > 1 else ()
+    distributions = charts.step_distributions(f"{key}-distribution", measured) if len(measured) > 1 else ()
     return {
         "key": key,
         "scenario": scenario,
         "steps": steps,
         "traffic": traffic,
+        "measured": measured,
         "compared": compared,
         "axis": axis,
         "axis_end": axis_end,
         "distributions": distributions,
-        "distributions_are_cut": len(distributions) < len(compared),
+        "distributions_are_cut": len(distributions) < len(measured),
         "has_retries": any(step.executions.retried for step in steps),
         "phases": _phases(traffic),
         "answers": tuple(step for step in traffic if step.statuses or step.failures),
@@ -99,6 +102,12 @@ def _scenario(key: str, scenario: ScenarioReport, aborted: bool) -> Mapping[str,
         "sums": sums,
         "is_broken": bool(closing.broken(sums)),
     }
+
+
+def _slowest(steps: tuple[StepReport, ...]) -> tuple[StepReport, ...]:
+    """As many as a reader can compare, in the order of the scenario."""
+    ranked = sorted(range(len(steps)), key=lambda i: -steps[i].latency.from_due.p95_ms)
+    return tuple(steps[i] for i in sorted(ranked[:MOST_COMPARED]))
 
 
 def _phases(steps: Iterable[StepReport]) -> tuple[str, ...]:
@@ -126,7 +135,7 @@ def _key_figures(report: Report, traffic: list[StepReport]) -> Iterable[Mapping[
     yield one(
         "Mean rate",
         figures.per_second(requests.attempted, seconds),
-        f"at most {figures.rate(peak)} in a second",
+        f"{figures.rate(peak)} in the busiest second",
     )
     lost = requests.error + requests.unknown
     yield one("Without an answer", figures.share(lost, requests.attempted), figures.plural(lost, "request"))
