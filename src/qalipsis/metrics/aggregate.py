@@ -11,7 +11,7 @@ from qalipsis.metrics.histogram import Histogram
 from qalipsis.metrics.meter_totals import MeterTotals, sum_meters
 from qalipsis.metrics.packing import Packed, unpack
 from qalipsis.metrics.scale import DURATIONS, VALUES, Ints
-from qalipsis.metrics.snapshot import TIMINGS, MeterSnapshot, Snapshot, StepSnapshot, WorkerHealth
+from qalipsis.metrics.snapshot import TIMINGS, MeterSnapshot, Snapshot, StepSnapshot
 from qalipsis.metrics.step_totals import StepTotals, sum_steps
 from qalipsis.metrics.table import HistogramTable
 from qalipsis.metrics.timeline import LATEST, OpenSecond, SecondFigures, second_of
@@ -26,7 +26,7 @@ MOST_OPEN_SECONDS: Final = 60
 class _Source:
     """The latest state of one worker."""
 
-    __slots__ = ("health", "ledgers", "meters", "numbers", "second", "sequence", "steps")
+    __slots__ = ("ledgers", "meters", "numbers", "second", "sequence", "steps")
 
     def __init__(self) -> None:
         self.sequence = -1
@@ -34,7 +34,6 @@ class _Source:
         self.steps: tuple[StepSnapshot, ...] = ()
         self.meters: dict[tuple[str, str], MeterSnapshot] = {}
         self.ledgers: dict[str, tuple[int, ...]] = {}
-        self.health = WorkerHealth()
         self.numbers: Ints = np.zeros(0, np.int64)
         """The aggregate's number of each of the source's steps."""
 
@@ -104,10 +103,9 @@ class CampaignAggregate:
             if now.first_error:
                 self._first_errors.setdefault(number, now.first_error)
         if latencies is not None:
-            keys = numbers[latencies.keys]
-            self._latencies.add_packed(latencies, keys)
-            if second is not None:
-                second.latencies.add_packed(latencies, keys)
+            # Counted once: an open second is poured into the totals when it closes.
+            table = self._latencies if second is None else second.latencies
+            table.add_packed(latencies, numbers[latencies.keys])
         if timings is not None:
             self._timings.add_packed(
                 timings, numbers[timings.keys // _WIDTH] * _WIDTH + timings.keys % _WIDTH
@@ -122,7 +120,6 @@ class CampaignAggregate:
         state.steps = snapshot.steps
         state.meters = {(meter.scenario, meter.name): meter for meter in snapshot.meters}
         state.ledgers = snapshot.ledgers
-        state.health = snapshot.health
         return True
 
     def step(self, scenario: str, name: str) -> StepTotals:
@@ -140,7 +137,7 @@ class CampaignAggregate:
             name,
             self._parts(number),
             first_error=self._first_errors.get(number, ""),
-            from_due=self._latencies.histogram(number) if number >= 0 else Histogram(),
+            from_due=self._latency(number) if number >= 0 else Histogram(),
             from_sent=from_sent,
             phases={phase: histogram for phase, histogram in phases.items() if histogram.count},
         )
@@ -176,11 +173,6 @@ class CampaignAggregate:
         state = self._sources.get(source)
         return state.ledgers.get(scenario, ()) if state else ()
 
-    def health_of(self, source: str) -> WorkerHealth:
-        """How one source did in the last second it reported."""
-        state = self._sources.get(source)
-        return state.health if state else WorkerHealth()
-
     def ready_seconds(self, elapsed: float, live: Collection[str]) -> tuple[int, ...]:
         """The seconds to close now, oldest first: all live sources reported them, or they are too old."""
         reported = min((self._second_of(source) for source in live), default=max(self._open, default=-1))
@@ -197,6 +189,7 @@ class CampaignAggregate:
         for key, count in second.throughputs.items():
             self._distribution(*key).add(count)
             self._last_throughputs[key] = count
+        self._latencies.merge(second.latencies)
         self.last_second = second.close(t, self._steps)
         return self.last_second
 
@@ -227,6 +220,12 @@ class CampaignAggregate:
     def _second_of(self, source: str) -> int:
         state = self._sources.get(source)
         return state.second if state else -1
+
+    def _latency(self, number: int) -> Histogram:
+        latency = self._latencies.histogram(number)
+        for second in self._open.values():
+            latency.merge(second.latencies.histogram(number))
+        return latency
 
     def _parts(self, number: int) -> list[StepSnapshot]:
         return [

@@ -103,14 +103,3 @@ class InjectorHealth:
                 "because no minion was free: give the scenario more minions"
             )
         return tuple(reasons)
-
-
-def bottlenecks(rows: dict[str, tuple[WorkerHealth, ...]]) -> tuple[str, ...]:
-    """The reasons of all injectors, from their seconds in the order of time."""
-    reasons: list[str] = []
-    for injector, seconds in rows.items():
-        health = InjectorHealth()
-        for row in seconds:
-            health.add(row)
-        reasons.extend(health.reasons(injector))
-    return tuple(reasons)

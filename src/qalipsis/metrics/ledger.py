@@ -187,7 +187,9 @@ def _minions_close(what: str, it: MinionBooks) -> Iterator[str]:
 
 def _requests_close(it: RequestBooks) -> Iterator[str]:
     if it.attempted != it.ok + it.error + it.unknown or it.unknown < 0:
-        yield f"requests: {it.attempted} attempted are not {it.ok} ok + {it.error} error + {it.unknown} unknown"
+        yield (
+            f"requests: {it.attempted} attempted are not {it.ok} ok + {it.error} error + {it.unknown} unknown"
+        )
 
 
 def _arrivals_close(it: ArrivalBooks, is_in_order: bool) -> Iterator[str]:

@@ -21,8 +21,8 @@ METER_TYPES: Final = ("counter", "gauge", "rate", "throughput", "timer", "summar
 LONGEST_ERROR: Final = 20_000
 """Characters kept of the first error: a traceback, not a response body."""
 
-SMALL_BATCH: Final = 24
-"""Up to so many records plain Python is faster than the fixed price of the vectorised way (about 120 µs)."""
+SMALL_BATCH: Final = 30
+"""Up to so many records plain Python (4.5 µs each) is faster than the vectorised way (130 µs, then 0.1 µs each)."""
 
 _WIDTH: Final = len(TIMINGS)
 _SENT, _SEND, _WAIT, _RECEIVE = (TIMINGS.index(name) for name in ("sent", "send", "wait", "receive"))
@@ -35,6 +35,7 @@ class StepMeters:
     """
 
     __slots__ = (
+        "_is_first_error_frozen",
         "_latencies",
         "_timings",
         "assertion_error",
@@ -48,7 +49,6 @@ class StepMeters:
         "failures",
         "first_error",
         "index",
-        "is_first_error_sent",
         "name",
         "retried",
         "running",
@@ -89,7 +89,7 @@ class StepMeters:
         self.failures: dict[str, int] = {}
         self.statuses: dict[int, int] = {}
         self.first_error = ""
-        self.is_first_error_sent = False
+        self._is_first_error_frozen = False
 
     def fail(self, kind: str, detail: str = "") -> None:
         """Count a failed execution under its class; the first detail is kept for the author."""
@@ -134,8 +134,8 @@ class StepMeters:
         return {name: histogram for name, histogram in phases.items() if histogram.count}
 
     def freeze(self) -> StepSnapshot:
-        first_error = "" if self.is_first_error_sent else self.first_error
-        self.is_first_error_sent = bool(self.first_error)
+        first_error = "" if self._is_first_error_frozen else self.first_error
+        self._is_first_error_frozen = bool(self.first_error)
         return StepSnapshot(
             scenario=self.scenario,
             name=self.name,

@@ -34,7 +34,7 @@ class Scale:
     everything nearer to zero than `lowest`.
     """
 
-    __slots__ = ("_first", "_half", "lowest_of", "middle_of", "signed", "size", "upper_of")
+    __slots__ = ("_first", "_half", "middle_of", "signed", "size", "upper_of")
 
     def __init__(self, lowest: float, highest: float, *, signed: bool) -> None:
         self._first = _top_bits(lowest)
@@ -50,7 +50,6 @@ class Scale:
                 np.concatenate((-lower[::-1], [edges[0]], upper)),
             )
         self.size = len(lower)
-        self.lowest_of = lower
         self.upper_of = upper
         self.middle_of: Floats = (lower + upper) / 2
 

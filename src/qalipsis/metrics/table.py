@@ -50,9 +50,8 @@ class HistogramTable:
         cells = DURATIONS.buckets(seconds)
         cells += np.repeat(rows * DURATIONS.size, lengths)
         np.add.at(self._counts, cells, 1)
-        self._figures[rows, 0] += np.add.reduceat(seconds, starts)
-        self._figures[rows, 1] = np.minimum(self._figures[rows, 1], np.minimum.reduceat(seconds, starts))
-        self._figures[rows, 2] = np.maximum(self._figures[rows, 2], np.maximum.reduceat(seconds, starts))
+        figures = np.stack([ufunc.reduceat(seconds, starts) for ufunc in (np.add, np.minimum, np.maximum)], 1)
+        self._figures[rows] = _joined(self._figures[rows], figures)
 
     def add_packed(self, packed: Packed, keys: Ints) -> None:
         """Merge packed histograms under these keys, distinct, one per packed histogram."""
@@ -64,11 +63,17 @@ class HistogramTable:
         cells = np.repeat(rows * DURATIONS.size - packed.starts, packed.lengths)
         cells += packed.buckets
         np.add.at(self._counts, cells, packed.counts)
-        mine = self._figures[rows]
-        mine[:, 0] += packed.figures[:, 0]
-        np.minimum(mine[:, 1], packed.figures[:, 1], out=mine[:, 1])
-        np.maximum(mine[:, 2], packed.figures[:, 2], out=mine[:, 2])
-        self._figures[rows] = mine
+        self._figures[rows] = _joined(self._figures[rows], packed.figures)
+
+    def merge(self, other: HistogramTable) -> None:
+        """Add everything another table holds."""
+        if not other._keys:
+            return
+        rows = self._rows(np.array(other._keys, np.int64))
+        held = len(other._keys)
+        mine = self._counts.reshape(-1, DURATIONS.size)
+        mine[rows] += other._counts.reshape(-1, DURATIONS.size)[:held]
+        self._figures[rows] = _joined(self._figures[rows], other._figures[:held])
 
     def take(self) -> bytes:
         """Pack everything recorded so far and start again from nothing."""
@@ -120,3 +125,11 @@ class HistogramTable:
         self._figures = np.concatenate((self._figures, np.tile(np.array(_EMPTY), (extra, 1))))
         self._cells = self._counts.data
         self._figure_cells = cast("memoryview[float]", self._figures.ravel().data)
+
+
+def _joined(mine: Floats, others: Floats) -> Floats:
+    """`mine`, changed to hold the sums, the lesser mins and the greater maxs of both."""
+    mine[:, 0] += others[:, 0]
+    np.minimum(mine[:, 1], others[:, 1], out=mine[:, 1])
+    np.maximum(mine[:, 2], others[:, 2], out=mine[:, 2])
+    return mine
