@@ -54,7 +54,7 @@ class Storefront:
     """The catalogue, and a basket per session.
 
     A share of the requests is answered with 500, as drawn from the seed: the same number of errors in the
-    same number of requests, every time. `/health` never fails.
+    same number of requests, every time. `/health` is neither failed nor counted.
     """
 
     errors: float = 0.0
