@@ -10,6 +10,7 @@ from typing import Any
 from qalipsis.clock import TimerHandle
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.step import Pending, StepError
+from qalipsis.engine.wheel import Timer
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +34,12 @@ class StepTimeout(StepError):
 class Strand:
     """Drives one walk at a time; `on_end(errors, is_aborted)` is called when it is over."""
 
-    __slots__ = ("_generator", "_scene", "_timer", "_timer_at", "deadline", "on_end", "pending")
+    __slots__ = ("_generator", "_scene", "_sleeper", "_timer", "_timer_at", "deadline", "on_end", "pending")
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._generator: Walk | None = None
+        self._sleeper: Timer | None = None
         self._timer: TimerHandle | None = None
         self._timer_at = inf
         self.deadline = inf
@@ -86,6 +88,17 @@ class Strand:
             return
         self._cancel_pending()
         self.fail(Abort())
+
+    def sleep_until(self, when: float) -> None:
+        """Be resumed at `when`; the walk yields next.
+
+        A strand sleeps at most once at a time, so one timer serves all its pauses.
+        """
+        sleeper = self._sleeper
+        if sleeper is None or sleeper.callback is None:  # a cancelled one still lies in its slot
+            sleeper = self._sleeper = Timer(self.resume)
+        self._scene.wheel.enter(sleeper, when)
+        self.pending = sleeper
 
     def limit(self, at: float) -> None:
         """Fail the walk with StepTimeout when it still waits at `at`.

@@ -18,6 +18,9 @@ from qalipsis.metrics.ledger import Slot
 SLICE = 128
 """Minions started before I/O gets its turn again: about a millisecond."""
 
+BREATH = 0.001
+"""Seconds between two passes of which the first never waited for anything."""
+
 Starts = Iterator[tuple[float, Any]]
 """(seconds after the start, indices), in order."""
 
@@ -192,8 +195,9 @@ class Troupe:
             if not self._replays.may_walk_again(now, now - minion.pass_started):
                 self._end(minion)
             elif minion.is_in_first_steps:
-                # The pass never waited. Through the wheel, or it would nest into itself for ever.
-                self._scene.wheel.call_at(now, partial(self._again, minion, now))
+                # The pass never waited: walking on at once would never let anything else run.
+                due = now + BREATH
+                self._scene.wheel.call_at(due, partial(self._again, minion, due))
             else:
                 self._begin_pass(minion, now)
         else:

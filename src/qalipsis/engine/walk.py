@@ -103,7 +103,6 @@ def walk(
     `outputs` receives what comes out of the chain's end. `limit` is the deadline in force around it.
     """
     now = context.minion.scene.clock.now
-    call_at = context.minion.scene.wheel.call_at
     length = len(chain)
     index = 0
     stack: list[Loop | Outputs] | None = None
@@ -148,7 +147,7 @@ def walk(
                         due = operation.call(context)
                         context.due = due
                         if due > now():
-                            strand.pending = call_at(due, strand.resume)
+                            strand.sleep_until(due)
                             yield
                         meters.successful += 1
                         index += 1
@@ -231,11 +230,12 @@ def walk(
                         top.remaining -= 1
                         context.value = top.value
                         context.iteration += 1
-                        context.is_tail = top.is_tail and top.remaining == 0
+                        if not top.remaining:
+                            context.is_tail = top.is_tail
                         if top.operation.period:
                             context.due = top.due = top.due + top.operation.period
                             if top.due > now():
-                                strand.pending = call_at(top.due, strand.resume)
+                                strand.sleep_until(top.due)
                                 yield
                         else:
                             context.due = now()
@@ -297,7 +297,7 @@ def perform(
             keep_first(operation, error)
             context.due = now() + retry.wait(attempt)
             if context.due > now():
-                strand.pending = context.minion.scene.wheel.call_at(context.due, strand.resume)
+                strand.sleep_until(context.due)
                 yield
             attempt += 1
         else:
@@ -331,7 +331,7 @@ def _attempt(
     if mode is Mode.PAUSE:
         context.due = operation.call(context)
         if context.due > context.minion.scene.clock.now():
-            strand.pending = context.minion.scene.wheel.call_at(context.due, strand.resume)
+            strand.sleep_until(context.due)
             yield
         return iter((context.value,))
     value = operation.call(context)

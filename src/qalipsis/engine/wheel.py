@@ -44,6 +44,11 @@ class TimerWheel:
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         timer = Timer(callback)
+        self.enter(timer, when)
+        return timer
+
+    def enter(self, timer: Timer, when: float) -> None:
+        """Set a timer that has fired, or was never set; one that still waits may not be entered again."""
         tick = ceil(when * TICKS_PER_SECOND)
         slot = self._slots.get(tick)
         if slot is None:
@@ -53,7 +58,6 @@ class TimerWheel:
                 self._arm(tick)
         else:
             slot.append(timer)
-        return timer
 
     def close(self) -> None:
         """Forget every timer; nothing is called any more."""
