@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import msgspec
 import pytest
+from hypothesis import strategies as st
 
 from qalipsis.metrics.ledger import ArrivalBooks, Books, MinionBooks, RequestBooks
 from qalipsis.reports.live import Live, LiveStep
 from qalipsis.reports.model import (
+    SCHEMA,
     Bytes,
     CampaignInfo,
     Executions,
@@ -470,6 +473,42 @@ EVERY = {
     "crowded": crowded,
     "hostile": hostile,
 }
+
+
+TEXT = st.text(st.characters(), max_size=12)
+NUMBERS = st.floats(-1e15, 1e15) | st.sampled_from([0.0, 0.5, 1.0, 999.6, 3600.0])
+
+
+def values_of(kind: Any, text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    """Anything of this type of the model, whatever its meaning."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return st.one_of(*(values_of(each, text) for each in arguments))
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return st.lists(values_of(arguments[0], text), max_size=3).map(tuple)
+    if origin is tuple:
+        return st.tuples(*(values_of(each, text) for each in arguments))
+    if origin is dict:
+        return st.dictionaries(text, values_of(arguments[1], text), max_size=3)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = {field.name: values_of(field.type, text) for field in msgspec.structs.fields(kind)}
+        if kind is Report:
+            fields["schema"] = st.just(SCHEMA)
+        return st.builds(kind, **fields)
+    return {
+        str: text | st.sampled_from(["FAILED", "ABORTED", "VALID", "INVALID", "__hidden", "ERROR"]),
+        int: st.integers(-5, 2**53) | st.integers(0, 5),
+        float: NUMBERS,
+        bool: st.booleans(),
+        type(None): st.none(),
+        Any: st.none() | st.booleans() | NUMBERS | text | st.lists(text, max_size=2),
+    }[kind]
+
+
+@pytest.fixture(scope="session")
+def reports() -> Callable[..., st.SearchStrategy[Report]]:
+    """A strategy of reports that are well typed and otherwise senseless."""
+    return lambda text=TEXT: values_of(Report, text)
 
 
 @pytest.fixture(params=EVERY.values(), ids=EVERY.keys())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -19,6 +19,8 @@ PLAIN_PERIOD = 5.0
 """Seconds of the campaign between two plain lines."""
 NOTICES = 5
 STEPS = 12
+BAR: dict[str, Any] = {"complete_style": "cyan", "finished_style": "cyan", "pulse_style": "cyan"}
+"""The colours of the progress bar; red is kept for failures."""
 
 
 def view(live: Live, steps: int = STEPS) -> RenderableType:
@@ -108,11 +110,11 @@ def _progress(live: Live) -> Table:
     row = Table.grid(padding=(0, 1))
     elapsed = figures.clock(live.elapsed_s)
     if live.planned_s is None:
-        bar = ProgressBar(total=None, width=40, pulse=True, animation_time=live.elapsed_s)
+        bar = ProgressBar(total=None, width=40, pulse=True, animation_time=live.elapsed_s, **BAR)
         row.add_row(bar, elapsed, Text("ends with its minions", "dim"))
         return row
     done = min(1.0, live.elapsed_s / live.planned_s) if live.planned_s > 0 else 1.0
-    bar = ProgressBar(total=1.0, completed=done, width=40)
+    bar = ProgressBar(total=1.0, completed=done, width=40, **BAR)
     row.add_row(bar, f"{elapsed} of {figures.clock(live.planned_s)}", Text(f"{100 * done:.0f} %", "dim"))
     return row
 
