@@ -83,7 +83,15 @@ def _workers(text: str) -> int | None:
     return count
 
 
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError
+    return value
+
+
 TEXT = Form("text", str)
+SHARE = Form("a share from 0 to 1, such as `0.05`", _share)
 SECRET = Form("text", Secret, is_secret=True)
 SWITCH = Form("`true` or `false`", _switch)
 DURATION = Form(EXPECTED, _duration)
