@@ -1,8 +1,8 @@
 """Histograms on the wire: the occupied buckets of any number of them as one flat vector.
 
 Layout, little endian: a head of four u32 (histograms, occupied buckets, large numbers, buckets of the
-scale); the keys (u32) and numbers of occupied buckets (u32) of all histograms, then the sum, min and max (f64)
-of each; the large numbers (u64); then, for all histograms in a row, the gaps to the previous occupied bucket
+scale); the keys (u32) and numbers of occupied buckets (u32) of all histograms; the sum, min and max (f64) of
+each; the large numbers (u64); then, for all histograms in a row, the gaps to the previous occupied bucket
 (u8) and the counts (u8), where 255 stands for the next large number. One vector, because merging is then a
 handful of numpy calls however many histograms it holds.
 """
@@ -18,6 +18,8 @@ from qalipsis.metrics.scale import Floats, Ints
 
 _HEAD = struct.Struct("<4I")
 _LARGE = 255
+_LARGEST = 1 << 40
+"""So that no message of some MiB can make a sum of its numbers overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,10 @@ def unpack(data: bytes) -> Packed:
     numbers = small.astype(np.int64)
     if larges:
         places = (small == _LARGE).nonzero()[0]
-        if len(places) != larges:
+        large = np.frombuffer(data, "<u8", larges, at)
+        if len(places) != larges or large.max() > _LARGEST:
             raise _contradiction()
-        numbers[places] = np.frombuffer(data, "<u8", larges, at)
+        numbers[places] = large
     keys, lengths = index[:histograms], index[histograms:]
     gaps, counts = numbers[:occupied], numbers[occupied:]
     running = gaps.cumsum(out=gaps)
