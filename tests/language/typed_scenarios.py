@@ -21,7 +21,9 @@ numbers = scenario("numbers").start().returns(21)
 assert_type(numbers.map(lambda number: number * 2), Chain[int])
 assert_type(numbers.flat_map(lambda number: ["a"] * number), Chain[str])
 assert_type(numbers.filter(lambda number: number > 1), Chain[int])
-assert_type(numbers.gather(lambda c: c.map(str), lambda c: c.map(float)), Chain[tuple[str, float]])
+assert_type(
+    numbers.gather(lambda c: c.map(lambda n: str(n)), lambda c: c.map(lambda n: n / 2)), Chain[tuple[str, float]]
+)
 assert_type(numbers.stage("inner", lambda c: c.map(str).iterate(2)), Chain[str])
 numbers.stage("inner", lambda c: c.map(str)).map(lambda text: text.nope())  # wrong
 numbers.delay(uniform("1s", "2s")).retry(backoff(retries=2)).timeout("3s").tolerate(0.01)
@@ -46,5 +48,5 @@ async def browse(minion: Minion) -> None:
     home = await minion.do(shop.get("/"), name="home")
     assert_type(home, Response)
     assert home.status == 200
-    home.statuz  # wrong
+    print(home.statuz)  # wrong
     await minion.pause(uniform("1s", "3s"))

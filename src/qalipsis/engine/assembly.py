@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from qalipsis.engine import builtin
-from qalipsis.engine.journey import InnerSteps, journey
+from qalipsis.engine.journey import journey
 from qalipsis.engine.operation import Kind, Mode, Operation, Operations
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.step import BeginStep, ExecuteStep, StepError, StepRuntime
@@ -66,7 +67,8 @@ class Assembly:
             if len(self._inner_names) >= MAX_INNER_NAMES:
                 raise StepError(
                     "too-many-steps",
-                    f"a journey may name {MAX_INNER_NAMES} steps, and {name!r} is one more: give do(…, name=…) a fixed name",
+                    f"a journey may name {MAX_INNER_NAMES} steps, and {name!r} is one more: "
+                    "give do(…, name=…) a fixed name",
                 )
             self._inner_names.add(name)
         resolved = spec if self._properties is None else self._properties.resolve(spec)
@@ -185,6 +187,6 @@ def _link(operations: list[Operation]) -> None:
         operation.on_error = on_error
         if operation.kind in (Kind.ERRORS, Kind.RECOVER):
             on_error = place
-    for before, operation in zip(operations, operations[1:], strict=False):
+    for before, operation in pairwise(operations):
         is_planned = before.mode is Mode.PAUSE or before.kind is Kind.LOOP
         operation.is_due_now = not is_planned

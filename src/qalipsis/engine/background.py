@@ -1,4 +1,4 @@
-"""Coroutines of user code: each in a task of its own, none able to take the worker down or to be forgotten."""
+"""Coroutines of user code: each in its own task, none able to stop the worker or to be forgotten."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BackgroundTask:
         task.add_done_callback(self._ended)
 
     def cancel(self) -> None:
-        """The strand goes on at once; a coroutine that swallows its cancellation is only waited for at the end."""
+        """The strand goes on at once; a coroutine that swallows this is only waited for at the end."""
         self._done = None
         self._task.cancel()
 

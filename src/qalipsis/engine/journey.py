@@ -103,7 +103,7 @@ class Hand:
 
     async def pause(self, duration: Duration | Uniform | Normal) -> None:
         length = draw(duration, self.random) if isinstance(duration, Uniform | Normal) else seconds(duration)
-        # The plan goes on from `due`, so that lateness shows in the next step; the pause itself is never cut short.
+        # The plan goes on from `due`: lateness shows in the next step. The pause is never cut short.
         self._context.due += length
         await self._sleep_until(self._clock.now() + length)
 

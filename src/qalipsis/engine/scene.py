@@ -18,7 +18,7 @@ class Background(Protocol):
     def run(
         self, coroutine: Coroutine[Any, Any, Any], done: Callable[[Any, BaseException | None], None]
     ) -> Any:
-        """Start; `done(result, error)` is called from the loop, unless the returned object is cancelled before."""
+        """Start; `done(result, error)` is called from the loop, unless it is cancelled first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One line of a minion's walk: a generator that is resumed by whatever it waits for, without task or future."""
+"""One line of a minion's walk: a generator resumed by whatever it waits for, without task or future."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Strand:
             self._crash(error)
 
     def _crash(self, error: Exception) -> None:
-        """A walk turns failures into data; what gets here is a defect of the engine, and must not hang the minion."""
+        """A walk turns failures into data: this is a defect of the engine, and must not hang the minion."""
         _log.error("the walk of a minion broke", exc_info=error)
         self._end((error,), False)
 

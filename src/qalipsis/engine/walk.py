@@ -13,8 +13,8 @@ from typing import Any
 
 from qalipsis.engine.context import Context
 from qalipsis.engine.operation import DROP, Kind, Mode, Operation, Operations
-from qalipsis.engine.strand import Abort, Errors, StepTimeout, Strand, Walk
 from qalipsis.engine.step import StepError
+from qalipsis.engine.strand import Abort, Errors, StepTimeout, Strand, Walk
 
 CALL = Kind.CALL
 BEGIN = Kind.BEGIN
@@ -432,7 +432,7 @@ def note(operation: Operation, error: BaseException) -> None:
     meters = operation.meters
     detail = "" if meters.first_error else describe(error)
     meters.fail(kind_of(error), detail)
-    # The frames hold the context, and the context its errors: cut the cycle instead of leaving it to the collector.
+    # The frames hold the context, and the context its errors: cut the cycle, spare the collector.
     error.__traceback__ = None
 
 

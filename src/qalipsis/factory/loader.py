@@ -1,4 +1,4 @@
-"""Imports an author's files and finds the scenarios in them: the only place where that code enters a process."""
+"""Imports an author's files and finds the scenarios in them: only here that code enters a process."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from qalipsis.errors import Mistake
 from qalipsis.language import steps
@@ -27,6 +27,8 @@ B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
 
+DEFAULTS = Options()
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Written:
@@ -34,7 +36,7 @@ class Written:
 
     spec: Spec[Any, Any]
     location: Location
-    options: Options = Options()
+    options: Options = DEFAULTS
     branches: tuple[Chain[Any], ...] = ()
     claims: tuple[Claim, ...] = ()
 
@@ -76,7 +78,10 @@ class Chain(Generic[Out]):
         return self._add(steps.Returns(value))
 
     def execute(self, fn: Callable[[Context], Awaitable[Any]]) -> Chain[Any]:
-        """Run a coroutine that reads `context.input` and sends any number of outputs; what it returns, if not None, is one more."""
+        """Run a coroutine that reads `context.input` and sends any number of outputs.
+
+        What it returns, if not None, is one more.
+        """
         return self._add(steps.Execute(fn))
 
     def then(self, spec: Spec[Out, New]) -> Chain[New]:
@@ -166,7 +171,7 @@ class Chain(Generic[Out]):
         return self._add(steps.Delay(duration))
 
     def pace(self, fn: Callable[[float], Duration]) -> Chain[Out]:
-        """Let the minion through at most once per period; `fn` makes the next period from the last one (seconds, 0 at first)."""
+        """Let the minion through once per period; `fn` makes it from the last one (seconds, 0 at first)."""
         return self._add(steps.Pace(fn))
 
     def constant_pace(self, period: Duration) -> Chain[Out]:
@@ -314,7 +319,7 @@ class Chain(Generic[Out]):
     def expect(self, *claims: Claim, abort: bool = False) -> Chain[Out]:
         """Conditions on fleet-wide aggregates of steps; `abort=True` stops the campaign when violated."""
         added = tuple((claim, abort) for claim in claims)
-        return cast("Chain[Out]", replace(self, expectations=self.expectations + added, previous=self))
+        return replace(self, expectations=self.expectations + added, previous=self)
 
     if not TYPE_CHECKING:
 
@@ -331,8 +336,8 @@ class Chain(Generic[Out]):
             return lambda *args, **kwargs: broken
 
     def _add(
-        self, spec: Spec[Any, Any], branches: tuple[Chain[Any], ...] = (), options: Options = Options()
-    ) -> Any:
+        self, spec: Spec[Any, Any], branches: tuple[Chain[Any], ...] = (), options: Options = DEFAULTS
+    ) -> Chain[Any]:
         step = Written(spec, caller(2), options, branches)
         return Chain(self.head, (*self.steps, step), self.expectations, self.mistakes, self)
 
@@ -343,7 +348,7 @@ class Chain(Generic[Out]):
     def _branches(self, *builds: Callable[[Chain[Any]], Chain[Any]]) -> tuple[Chain[Any], ...]:
         return tuple(build(Chain(None)) for build in builds)
 
-    def _option(self, **changes: Any) -> Any:
+    def _option(self, **changes: Any) -> Chain[Any]:
         if not self.steps:
             where = caller(2)
             verb = next(iter(changes))

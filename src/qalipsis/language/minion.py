@@ -14,14 +14,14 @@ Out = TypeVar("Out")
 
 
 class Shelf(Protocol):
-    """What every minion has: an index, a random generator, and values kept by name from pass to pass."""
+    """What every minion has: an index, random numbers, and values kept by name from pass to pass."""
 
     @property
     def index(self) -> int: ...
 
     @property
     def random(self) -> Random:
-        """Seeded from the campaign's seed, the scenario and the index: a seed repeats the minion's choices."""
+        """Seeded by campaign, scenario and index: the same seed repeats the minion's choices."""
 
     @property
     def shelf(self) -> MutableMapping[str, Any]: ...

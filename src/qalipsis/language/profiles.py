@@ -340,7 +340,7 @@ class ArrivalRate(Profile):
         """Seconds after the start of the arrivals with these indices (below `total()`)."""
         if self.ramp_from is None or self.ramp_from == self.rate:
             return arrivals / (float(self.rate) * speed_factor)
-        # Arrivals until t: first * t + slope * t² / 2. Solved for t in the form that keeps a small slope exact.
+        # Arrivals until t: first * t + slope * t² / 2, solved for t in the form that keeps a small slope exact.
         first = float(self.ramp_from)
         slope = (self.rate - first) / seconds(self.over)
         divisor = first + np.sqrt(np.maximum(0.0, first * first + 2 * slope * arrivals))

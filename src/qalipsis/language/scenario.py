@@ -39,7 +39,7 @@ def scenario(
     """Begin a scenario; nothing runs until a campaign does.
 
     `minions` is 1 by default; with absolute stages the stages' sum counts. `profile` is
-    `profile.immediate()` by default. `retry` becomes the policy of every plugin and execute step that has none.
+    `profile.immediate()` by default. `retry` is the policy of plugin and execute steps that have none.
     """
     return Scenario(Head(name, minions, profile, retry, caller(), description))
 

@@ -11,7 +11,7 @@ Out = TypeVar("Out", covariant=True)
 class Spec(Generic[In, Out]):
     """Turns a value of type In into one of type Out once it runs; loads without any driver.
 
-    `kind` names the entry point in the group `qalipsis.steps` whose object, called with the spec, is the step.
+    `kind` names the entry point in the group `qalipsis.steps` whose object makes the step of a spec.
     """
 
     kind: ClassVar[str]

@@ -179,9 +179,9 @@ class _Compilation:
             )
             return None
         condition = self._condition(claim, claim.measure)
-        return condition and ExpectationDescriptor(
-            step=claim.step, measure=claim.measure, condition=condition, abort=abort
-        )
+        if condition is None:
+            return None
+        return ExpectationDescriptor(step=claim.step, measure=claim.measure, condition=condition, abort=abort)
 
     def _condition(self, claim: Claim, subject: str) -> Condition | None:
         allowed = STATISTICS[subject]
@@ -250,6 +250,7 @@ class _Compilation:
     def _node(self, step: Written, is_in_retry: bool) -> Node:
         index = next(self._indexes)
         where, options = step.location, step.options
+        unresolved = len(self._properties.mistakes)
         spec = self._properties.resolve(step.spec)
         if not hasattr(spec, "kind"):
             self._say(
@@ -258,13 +259,18 @@ class _Compilation:
                 'then(…) takes a plugin\'s step, for example http.client(…).get("/")',
             )
             return Node(index, f"_broken-{index}", "broken", None)
-        for problem in spec.problems():
-            self._say(where, problem)
+        if len(self._properties.mistakes) == unresolved:  # else the spec lacks a value, and would complain again
+            for problem in spec.problems():
+                self._say(where, problem)
         retry = self._retry(where, options.retry)
         if retry is None and self._head.retry is not None and not isinstance(spec, RETRIED_BY_DEFAULT_NOT):
             is_sync = isinstance(spec, steps.Builtin) and not isinstance(spec, steps.Execute)
             if not is_sync and not is_in_retry:
                 retry = self._retry(where, self._head.retry)
+        if options.retry is not None and isinstance(spec, steps.Verify | steps.VerifyAndMap | steps.Validate):
+            self._say(
+                where, "a check is never retried", "put the step and its check into a stage and retry that"
+            )
         if retry is not None and is_in_retry:
             if options.retry is not None:
                 self._say(
@@ -274,7 +280,8 @@ class _Compilation:
                 )
             retry = None
         branches = []
-        for branch in step.branches:
+        written: tuple[Any, ...] = step.branches  # an author's function may return anything
+        for branch in written:
             if isinstance(branch, Chain):
                 branches.append(self._nodes(branch, is_in_retry or options.retry is not None))
             else:
@@ -306,7 +313,7 @@ class _Compilation:
     def _name(self, options: Options, spec: Any, index: int) -> str:
         if options.name is not None:
             return str(options.name)
-        base = spec.default_name()
+        base = str(spec.default_name())
         if isinstance(spec, steps.Builtin):
             return f"_{base}-{index + 1}"
         name = base

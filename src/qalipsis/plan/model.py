@@ -29,7 +29,7 @@ class MeterDescriptor(Struct, frozen=True, kw_only=True):
 
 
 class ExpectationDescriptor(Struct, frozen=True, kw_only=True):
-    """A condition on a step. Measures: latency (from due), service_time (from sent), failed_share, executions."""
+    """A condition on a step: its latency (from due), service_time (from sent), failed_share or executions."""
 
     step: str
     measure: str
@@ -115,4 +115,4 @@ class Plan:
     description: str = ""
     digest: str = ""
     properties: Any = None
-    """Resolves the placeholders of specs that a journey makes while it runs (`plan.properties.Properties`)."""
+    """Resolves the placeholders of specs that a journey makes while it runs (`Properties`)."""

@@ -1,0 +1,159 @@
+"""What an author is told about a broken file: everything, at once, with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from qalipsis.errors import Mistake, ScenarioErrors
+from qalipsis.factory.loader import Loaded, load_plans
+
+HEADER = "from qalipsis import *\n"
+
+
+def load(tmp_path: Path, source: str, name: str = "shop.py", **values: Any) -> Loaded:
+    (tmp_path / name).write_text(HEADER + dedent(source).lstrip("\n"))
+    return load_plans([tmp_path / name], values)
+
+
+def mistakes(tmp_path: Path, source: str, **values: Any) -> list[Mistake]:
+    with pytest.raises(ScenarioErrors) as caught:
+        load(tmp_path, source, **values)
+    return list(caught.value.mistakes)
+
+
+def test_scenarios_are_found_at_module_level(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        """
+        checkout = scenario("checkout", minions=3).start().returns(1)
+
+        @journey("browse", minions=2)
+        async def browse(minion):
+            pass
+        """,
+    )
+    assert {name: plan.minions for name, plan in loaded.plans.items()} == {"checkout": 3, "browse": 2}
+
+
+def test_a_value_that_another_extends_is_no_scenario_of_its_own(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        """
+        base = scenario("s").start().returns(1)
+        named = base.named("first")
+        full = named.map(str).named("second")
+        """,
+    )
+    assert [node.name for node in loaded.plans["s"].chain] == ["first", "second"]
+
+
+def test_a_folder_is_searched_and_its_files_may_import_each_other(tmp_path: Path) -> None:
+    (tmp_path / "parts_of_it.py").write_text(HEADER + 'base = scenario("base").start().returns(1)\n')
+    (tmp_path / "more.py").write_text(
+        HEADER + 'from parts_of_it import base\nother = scenario("other").start().returns(2)\n'
+    )
+    assert set(load_plans([tmp_path], {}).plans) == {"base", "other"}
+
+
+def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
+    [mistake] = mistakes(tmp_path, "a = 1\nb = = 2\n")
+    assert (Path(mistake.file).name, mistake.line) == ("shop.py", 3)
+    assert "syntax error" in mistake.message
+
+
+def test_an_exception_while_importing_names_the_authors_line(tmp_path: Path) -> None:
+    [mistake] = mistakes(tmp_path, "a = 1\nraise SystemExit(3)\n")
+    assert mistake.line == 3
+    assert "SystemExit" in mistake.message
+
+
+def test_all_mistakes_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
+    found = mistakes(
+        tmp_path,
+        """
+        a = (
+            scenario("a", minions=0, profile=profile.stages(profile.stage(99, ramp_up="1s", total="2s")))
+            .start()
+            .returns(1).named("first")
+            .delay("-2s")
+            .verfy(lambda v: v)
+            .map(str).named("first")
+            .map(str).timeout("soon")
+            .map(str).named("Not Good")
+            .map(str).tolerate(3)
+            .map(str).iterate(0)
+            .verify(bool).retry(backoff())
+        )
+        b = scenario("b").start().returns(1).named("here").expect(step("her").latency.percentile(95).is_less_than("1s"))
+        c = scenario("c")
+        d = scenario("d").start()
+        e = scenario("d").start().returns(1)
+        """,
+    )
+    text = "\n".join(map(str, found))
+    for line, what in [
+        (3, "minions=0"),
+        (3, "99"),
+        (6, "-2s"),
+        (7, "verfy"),
+        (8, "'first'"),
+        (9, "soon"),
+        (10, "Not Good"),
+        (11, "tolerate(3)"),
+        (12, "iterate(0)"),
+        (13, "never retried"),
+        (15, "'her'"),
+        (16, "never started"),
+        (17, "no steps"),
+    ]:
+        assert any(mistake.line == line and what in mistake.message for mistake in found), (line, what, text)
+    assert "did you mean 'verify'?" in text
+    assert "did you mean 'here'?" in text
+
+
+def test_two_scenarios_of_one_name_are_a_mistake(tmp_path: Path) -> None:
+    [mistake] = mistakes(
+        tmp_path,
+        """
+        a = scenario("same").start().returns(1)
+        b = scenario("same").start().returns(1)
+        """,
+    )
+    assert "used twice" in mistake.message
+
+
+def test_a_missing_file_and_an_empty_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioErrors, match=r"nowhere\.py"):
+        load_plans([tmp_path / "nowhere.py"], {})
+    [mistake] = mistakes(tmp_path, "a = 1")
+    assert "no scenario" in mistake.message
+
+
+def test_properties_come_from_configuration(tmp_path: Path) -> None:
+    source = """
+        from datetime import timedelta
+        a = scenario("a", minions=prop("load.minions", default=2)).start().returns(prop("word", type=str)).delay(
+            prop("pace", default="10s", type=timedelta)
+        )
+        """
+    loaded = load(tmp_path, source, **{"word": "hello", "load.minions": "7"})
+    assert loaded.plans["a"].minions == 7
+    assert loaded.plans["a"].chain[0].spec.value == "hello"
+    assert loaded.property_keys == {"word", "load.minions", "pace"}
+    [missing] = mistakes(tmp_path, source)
+    assert "'word'" in missing.message
+    assert missing.line == 3
+    [wrong] = mistakes(tmp_path, source, word="x", pace="never")
+    assert "'pace'" in wrong.message
+
+
+def test_a_scenario_file_may_have_the_name_of_a_standard_module(tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text(HEADER + 'a = scenario("a").start().returns(1)\n')
+    assert set(load_plans([tmp_path / "random.py"], {}).plans) == {"a"}
+    import random
+
+    assert random.random() < 1
