@@ -1,0 +1,1 @@
+"""What head and factories say to each other, and what carries it."""

@@ -1,0 +1,211 @@
+"""Every sentence that head and factories say to each other: one frozen struct each, no code, no class names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct, field
+
+from qalipsis.plan.model import ScenarioDescriptor
+
+PROTOCOL: Final = 1
+"""Version of the sentences; this one and the one before are understood."""
+
+# From the factory: who it is
+
+
+class Handshake(Struct, frozen=True, kw_only=True, tag="handshake"):
+    """A factory offers its workers and the scenarios that it can run."""
+
+    node: str
+    protocol: int
+    version: str
+    workers: int
+    scenarios: tuple[ScenarioDescriptor, ...]
+    property_keys: tuple[str, ...] = ()
+    """The configuration keys that the scenarios read."""
+    zone: str | None = None
+    tenant: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
+    """The factory is there; `clock` are epoch seconds of its machine, `sequence` the last it has sent."""
+
+    state: str
+    sequence: int
+    clock: float
+    cpu: float = 0.0
+    loop_lag_s: float = 0.0
+    memory_bytes: int = 0
+
+
+# From the head: to a factory as a whole
+
+
+class HandshakeAccepted(Struct, frozen=True, kw_only=True, tag="handshake_accepted"):
+    """The factory belongs to the head. It sends a heartbeat every `heartbeat_s`.
+
+    It stops all traffic by itself when its lease is not renewed for `lease_s`; None when it lives and dies
+    with its head anyway.
+    """
+
+    heartbeat_s: float
+    lease_s: float | None
+
+
+class HandshakeRefused(Struct, frozen=True, kw_only=True, tag="handshake_refused"):
+    """The factory cannot be used; the reason says what to change."""
+
+    reason: str
+
+
+class HeartbeatReply(Struct, frozen=True, kw_only=True, tag="heartbeat_reply"):
+    """Renews the lease; everything up to `committed` need not be sent again; `clock` is the heartbeat's."""
+
+    lease_s: float | None
+    committed: int
+    clock: float
+
+
+# From the head: directives of a campaign, each answered once
+
+
+class AssignFactory(Struct, frozen=True, kw_only=True, tag="assign_factory"):
+    """The fleet of the campaign, from which each worker derives which minions are its own.
+
+    `weights` has one entry per worker of the whole fleet; this factory's workers begin at `first_worker`.
+    """
+
+    weights: tuple[int, ...]
+    first_worker: int
+    seed: int
+    speed_factor: float
+
+
+class DeclareMinions(Struct, frozen=True, kw_only=True, tag="declare_minions"):
+    """The minions of each scenario in the whole fleet; the order of the scenarios is that of the ledger."""
+
+    minions: dict[str, int]
+
+
+class WarmUp(Struct, frozen=True, kw_only=True, tag="warm_up"):
+    """Connect what is to be connected before the start."""
+
+
+class StartMinions(Struct, frozen=True, kw_only=True, tag="start_minions"):
+    """Begin all scenarios at the instant `at`, epoch seconds of the factory's machine."""
+
+    at: float
+
+
+class StopScenario(Struct, frozen=True, kw_only=True, tag="stop_scenario"):
+    """No new starts and passes; running passes go on."""
+
+    scenario: str
+
+
+class AbortCampaign(Struct, frozen=True, kw_only=True, tag="abort_campaign"):
+    """Interrupt everything now; minions that walk are counted as aborted."""
+
+
+class CloseCampaign(Struct, frozen=True, kw_only=True, tag="close_campaign"):
+    """Send what is left and the final accounts, then forget the campaign."""
+
+
+class Shutdown(Struct, frozen=True, kw_only=True, tag="shutdown"):
+    """End the factory."""
+
+
+# From the factory: answers
+
+
+class DirectiveDone(Struct, frozen=True, kw_only=True, tag="directive_done"):
+    """The directive with this message id was carried out."""
+
+    directive: str
+
+
+class DirectiveIgnored(Struct, frozen=True, kw_only=True, tag="directive_ignored"):
+    """The directive asks for what is so already, or for what is over."""
+
+    directive: str
+    reason: str
+
+
+class DirectiveFailed(Struct, frozen=True, kw_only=True, tag="directive_failed"):
+    """The directive could not be carried out; `cause` is refused, unavailable or failed."""
+
+    directive: str
+    cause: str
+    reason: str
+
+
+# From the factory: what happens
+
+
+class WorkerState(Struct, frozen=True, kw_only=True, tag="worker_state"):
+    """A worker is ready for the campaign under this process id."""
+
+    worker: int
+    pid: int
+    planned_s: float | None
+    """How long its scenarios take by their profiles; None when only the minions decide."""
+
+
+class SnapshotTaken(Struct, frozen=True, kw_only=True, tag="snapshot_taken"):
+    """A piece of a worker's snapshot of one second; the pieces together are `metrics.snapshot.Snapshot`."""
+
+    worker: int
+    piece: int
+    pieces: int
+    data: bytes
+
+
+class WorkerSilent(Struct, frozen=True, kw_only=True, tag="worker_silent"):
+    """A worker has not reported for so long: something blocks its event loop."""
+
+    worker: int
+    seconds: float
+
+
+class Fault(Struct, frozen=True, kw_only=True, tag="fault"):
+    """A worker died; its counters were read from the memory it shared with its supervisor."""
+
+    worker: int
+    pid: int
+    reason: str
+    at: float
+    """Epoch seconds."""
+    ledgers: dict[str, tuple[int, ...]]
+
+
+class ScenarioEnded(Struct, frozen=True, kw_only=True, tag="scenario_ended"):
+    """No minion of the scenario walks on this factory any more, and none will start; `at` in epoch seconds."""
+
+    scenario: str
+    at: float
+
+
+class Final(Struct, frozen=True, kw_only=True, tag="final"):
+    """The last word on a campaign: the counters of every worker, by worker and scenario."""
+
+    last_sequence: int
+    ledgers: dict[int, dict[str, tuple[int, ...]]]
+
+
+Presence = Handshake | Heartbeat
+Reply = HandshakeAccepted | HandshakeRefused | HeartbeatReply
+Directive = (
+    AssignFactory
+    | DeclareMinions
+    | WarmUp
+    | StartMinions
+    | StopScenario
+    | AbortCampaign
+    | CloseCampaign
+    | Shutdown
+)
+Answer = DirectiveDone | DirectiveIgnored | DirectiveFailed
+Feedback = Answer | WorkerState | SnapshotTaken | WorkerSilent | Fault | ScenarioEnded | Final
+Message = Presence | Reply | Directive | Feedback
