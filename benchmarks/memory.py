@@ -95,22 +95,22 @@ def pausing(minions: int, seconds: float) -> dict[str, float]:
 
 
 async def _pausing(minions: int, seconds: float) -> dict[str, float]:
-    counted = Arrivals(minions)
     chain = (
         scenario("pausing", minions=minions, profile=profile.regular("1ms", minions // 100))
         .start()
         .delay("100ms")
+        .named("pause")
         .iterate(1_000_000)
-        .on_each(counted)
     )
-    async with probe.running(chain, SystemClock()):
-        await probe.wait_for(lambda: counted.count > 3 * minions)
-        wall, cpu, count = time.monotonic(), time.process_time(), counted.count
+    async with probe.running(chain, SystemClock()) as (engine, _):
+        pauses = engine.meters.step("pausing", "pause", "delay")
+        await probe.wait_for(lambda: pauses.attempted > 3 * minions)
+        wall, cpu, count = time.monotonic(), time.process_time(), pauses.attempted
         await probe.wait_for(lambda: time.monotonic() > wall + seconds)
         length = time.monotonic() - wall
         return {
             "cpu_share": (time.process_time() - cpu) / length,
-            "pauses_per_second": (counted.count - count) / length,
+            "pauses_per_second": (pauses.attempted - count) / length,
         }
 
 

@@ -10,7 +10,7 @@ moment, and `from_due` in the report counts from it, so a service that stands st
 from qalipsis import profile, prop, scenario, step
 from qalipsis.plugins import http
 
-shop = http.client(prop("shop.url", default="http://127.0.0.1:8080"), connections="pool", timeout="10s")
+shop = http.client(prop("shop.url", default="http://127.0.0.1:8080"), timeout="10s")
 
 visitors = (
     scenario(

@@ -46,7 +46,9 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[float, bytes, bool]] = deque()
         self._is_closing = False
-        self._begin()
+        self._url = b""
+        self._session: str | None = None
+        self._body = bytearray()
 
     # asyncio's side
 
@@ -68,7 +70,9 @@ class Connection(asyncio.Protocol):
     # the parser's side
 
     def on_message_begin(self) -> None:
-        self._begin()
+        self._url = b""
+        self._session = None
+        self._body = bytearray()
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -103,11 +107,6 @@ class Connection(asyncio.Protocol):
         self._send(response, self._arrived + delay, is_last, is_head)
 
     # answers
-
-    def _begin(self) -> None:
-        self._url = b""
-        self._session: str | None = None
-        self._body = bytearray()
 
     def _send(self, response: Response, due: float, is_last: bool, is_head: bool = False) -> None:
         self._is_closing = is_last
