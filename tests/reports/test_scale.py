@@ -22,8 +22,8 @@ def test_ticks_are_round() -> None:
     assert scale.ticks(672) == (0, 200, 400, 600, 800)
 
 
-@given(st.floats(0, 1e6), st.floats(1, 1e7))
-def test_moments_lie_within_the_axis(start: float, length: float) -> None:
+@given(st.integers(0, 10**6), st.integers(1, 10**7))
+def test_moments_lie_within_the_axis(start: int, length: int) -> None:
     moments = scale.time_ticks(start, start + length)
     assert len(moments) <= 10
     assert all(start <= moment <= start + length for moment in moments)

@@ -29,7 +29,7 @@ LONGEST_ERROR = 12
 
 
 def render(report: Report, width: int = 100, color: bool = False, files: Sequence[str] = ()) -> str:
-    """The report as text of at most `width` columns, with escape sequences only when `color` is set.
+    """The report as text of at most `width` columns (at least 60), coloured only when `color` is set.
 
     `files` are the places where other renderings of the same report lie.
     """
