@@ -19,6 +19,7 @@ from qalipsis.cli.interruption import interruption
 from qalipsis.cli.progress import progress
 from qalipsis.cli.report_files import ReportFiles
 from qalipsis.config.loader import Configuration, load
+from qalipsis.config.logs import set_up_logging
 from qalipsis.reports import text
 from qalipsis.reports.model import Report
 from qalipsis.wiring import RunRequest, open_run
@@ -43,15 +44,21 @@ def run_campaign(
     paths: Sequence[str],
     patterns: Sequence[str],
     options: argparse.Namespace,
+    known: Sequence[str] = (),
 ) -> int:
-    """Run the selected scenarios of `paths`, show them running, write the report; returns the exit code."""
+    """Run the selected scenarios of `paths`, show them running, write the report; returns the exit code.
+
+    `known` are keys that the caller reads, beside those of the scenarios.
+    """
     export = configuration.settings.report.export
+    set_up_logging(configuration.settings.logging, sys.stderr)
     files = ReportFiles(export, options.report_dir)
     request = RunRequest(
-        paths=tuple(map(Path, paths)),
+        paths=tuple(paths),
         patterns=tuple(patterns),
         settings=configuration.settings,
         properties=configuration.properties,
+        check_keys=lambda declared: configuration.check_unknown((*declared, *known)),
     )
     is_live = export.console_live.enabled is not False and not options.no_live
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
