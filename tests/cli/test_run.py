@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,7 +19,7 @@ SCENARIOS = """
 from qalipsis import profile, prop, scenario
 
 quick = scenario("quick", minions=20).start().returns(prop("quick.value", default=1)).named("give")
-wrong = quick_again = (
+wrong = (
     scenario("wrong", minions=10).start().returns(1).verify(lambda value: value == 2).named("is-two")
 )
 tolerant = (
@@ -27,7 +27,8 @@ tolerant = (
     .tolerate(1.0)
 )
 raising = scenario("raising", minions=10).start().returns(0).map(lambda value: 1 / value).named("divide")
-long = scenario("long", minions=4).start().returns(1).delay("100ms").iterate(600).named("wait")
+stages = profile.stages(profile.stage(100, ramp_up="100ms", total="60s"))
+long = scenario("long", minions=4, profile=stages).start().returns(1).delay("100ms").named("wait")
 stuck = scenario("stuck", minions=4).start().returns(1).delay("60s").named("wait")
 """
 
@@ -146,12 +147,17 @@ def test_broken_scenarios_are_refused_without_traceback(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("sent", "kill"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)], ids=["terminal", "parent"]
+)
 def test_one_interruption_stops_softly_with_a_full_report_and_code_2(
-    folder: Path, started: list[subprocess.Popen[str]], sent: signal.Signals
+    folder: Path,
+    started: list[subprocess.Popen[str]],
+    sent: signal.Signals,
+    kill: Callable[[int, int], None],
 ) -> None:
     process = start(folder, started, "-s", "long", "--report-dir", "out")
-    os.killpg(process.pid, sent)
+    kill(process.pid, sent)
     out, err = process.communicate(timeout=90)
     assert process.returncode == 2, err
     assert "Ctrl-C again stops at once" in err
