@@ -13,7 +13,6 @@ from qalipsis import Context, backoff, profile, scenario
 from qalipsis.metrics.ledger import Slot
 
 
-
 @pytest.fixture
 def seen() -> list[Any]:
     return []
@@ -57,14 +56,18 @@ async def test_async_iterables_flatten_too(play: Any, seen: list[Any]) -> None:
 
 
 async def test_a_dropped_record_is_neither_error_nor_exhaustion(play: Any, seen: list[Any]) -> None:
-    played = await play(start().returns([1, None, 3]).flatten().filter_not_none().filter(lambda v: v > 1).on_each(seen.append))
+    played = await play(
+        start().returns([1, None, 3]).flatten().filter_not_none().filter(lambda v: v > 1).on_each(seen.append)
+    )
     assert seen == [3]
     assert played[Slot.PASSES_COMPLETED] == 1
     assert played[Slot.MINIONS_COMPLETED] == 1
 
 
 async def test_a_false_check_is_a_failure_and_bypasses_what_follows(play: Any, seen: list[Any]) -> None:
-    played = await play(start().returns(1).verify(lambda v: v == 2).named("check").on_each(seen.append).named("after"))
+    played = await play(
+        start().returns(1).verify(lambda v: v == 2).named("check").on_each(seen.append).named("after")
+    )
     assert seen == []
     assert played.step("check").failed == 1
     assert dict(played.step("check").errors) == {"assertion": 1}
@@ -104,14 +107,26 @@ async def test_verify_and_map_forwards_what_it_returns(play: Any, seen: list[Any
 
 
 async def test_errors_travel_to_the_steps_that_process_them(play: Any, seen: list[Any]) -> None:
-    chain = start().returns(1).map(lambda v: 1 / 0).map(seen.append).catch_errors(lambda errors: seen.append(len(errors)))
+    chain = (
+        start()
+        .returns(1)
+        .map(lambda v: 1 / 0)
+        .map(seen.append)
+        .catch_errors(lambda errors: seen.append(len(errors)))
+    )
     played = await play(chain.log_errors())
     assert seen == [1]
     assert played[Slot.PASSES_FAILED] == 1
 
 
 async def test_recover_makes_the_record_good_again(play: Any, seen: list[Any]) -> None:
-    chain = start().returns(1).map(lambda v: 1 / 0).recover(lambda errors: type(errors[0]).__name__).on_each(seen.append)
+    chain = (
+        start()
+        .returns(1)
+        .map(lambda v: 1 / 0)
+        .recover(lambda errors: type(errors[0]).__name__)
+        .on_each(seen.append)
+    )
     played = await play(chain)
     assert seen == ["ZeroDivisionError"]
     assert played[Slot.PASSES_COMPLETED] == 1
@@ -123,7 +138,9 @@ async def test_recover_leaves_good_records_alone(play: Any, seen: list[Any]) -> 
 
 
 async def test_a_delay_takes_its_time_and_plans_the_next_step(play: Any, seen: list[Any]) -> None:
-    played = await play(start().returns(1).delay("1500ms").delay("500ms").on_each(lambda c, v: seen.append(c.due_at)))
+    played = await play(
+        start().returns(1).delay("1500ms").delay("500ms").on_each(lambda c, v: seen.append(c.due_at))
+    )
     assert played.seconds == pytest.approx(2.0, abs=0.02)
     assert seen == [pytest.approx(1002.0)]
 
@@ -135,7 +152,14 @@ async def test_iterations_replay_the_same_input(play: Any, seen: list[Any]) -> N
 
 
 async def test_iterations_keep_their_period_whatever_the_step_takes(play: Any, seen: list[Any]) -> None:
-    chain = start().returns(1).pipe().iterate(3, period="1s").delay("300ms").on_each(lambda c, v: seen.append(c.due_at))
+    chain = (
+        start()
+        .returns(1)
+        .pipe()
+        .iterate(3, period="1s")
+        .delay("300ms")
+        .on_each(lambda c, v: seen.append(c.due_at))
+    )
     await play(chain)
     assert seen == [pytest.approx(1000.3), pytest.approx(1001.3), pytest.approx(1002.3)]
 
@@ -203,7 +227,13 @@ async def test_a_timeout_interrupts_a_coroutine_and_spans_its_retries(play: Any)
 
 
 async def test_a_stage_times_out_as_a_whole(play: Any, seen: list[Any]) -> None:
-    chain = start().returns(1).stage("st", lambda c: c.delay("10s").named("inner")).timeout("2s").recover(lambda e: 7)
+    chain = (
+        start()
+        .returns(1)
+        .stage("st", lambda c: c.delay("10s").named("inner"))
+        .timeout("2s")
+        .recover(lambda e: 7)
+    )
     played = await play(chain.on_each(seen.append))
     assert dict(played.step("st").errors) == {"timeout": 1}
     assert seen == [7]
@@ -214,9 +244,13 @@ async def test_an_inner_timeout_leaves_the_outer_one_in_force(play: Any) -> None
     async def never(context: Context) -> None:
         await asyncio.Event().wait()
 
-    chain = start().returns(1).stage(
-        "outer",
-        lambda c: c.execute(never).named("inner").timeout("1s").recover(lambda e: 0).delay("10s"),
+    chain = (
+        start()
+        .returns(1)
+        .stage(
+            "outer",
+            lambda c: c.execute(never).named("inner").timeout("1s").recover(lambda e: 0).delay("10s"),
+        )
     )
     played = await play(chain.timeout("3s"))
     assert played.step("inner").timeouts == 1
@@ -236,9 +270,13 @@ async def test_a_stage_is_iterated_as_a_whole(play: Any, seen: list[Any]) -> Non
 
 
 async def test_split_branches_run_beside_the_chain(play: Any, seen: list[Any]) -> None:
-    chain = start().returns(1).split(
-        lambda c: c.delay("2s").on_each(lambda v: seen.append("slow")),
-        lambda c: c.delay("1s").on_each(lambda v: seen.append("quick")),
+    chain = (
+        start()
+        .returns(1)
+        .split(
+            lambda c: c.delay("2s").on_each(lambda v: seen.append("slow")),
+            lambda c: c.delay("1s").on_each(lambda v: seen.append("quick")),
+        )
     )
     played = await play(chain.on_each(lambda v: seen.append("chain")))
     assert seen == ["chain", "quick", "slow"]
@@ -252,8 +290,10 @@ async def test_a_failed_split_branch_fails_the_pass(play: Any) -> None:
 
 
 async def test_gather_emits_the_branches_last_values(play: Any, seen: list[Any]) -> None:
-    chain = start().returns([1, 2]).gather(
-        lambda c: c.delay("1s").flatten(), lambda c: c.delay("2s").map(len), lambda c: c.black_hole()
+    chain = (
+        start()
+        .returns([1, 2])
+        .gather(lambda c: c.delay("1s").flatten(), lambda c: c.delay("2s").map(len), lambda c: c.black_hole())
     )
     played = await play(chain.on_each(seen.append))
     assert seen == [(2, 2, None)]
@@ -266,7 +306,11 @@ async def test_gather_fails_when_a_branch_fails(play: Any) -> None:
 
 
 async def test_choose_follows_the_weights(play: Any, seen: list[Any]) -> None:
-    chain = start(minions=1000).returns(1).choose((70, lambda c: c.map(lambda v: "a")), (30, lambda c: c.map(lambda v: "b")))
+    chain = (
+        start(minions=1000)
+        .returns(1)
+        .choose((70, lambda c: c.map(lambda v: "a")), (30, lambda c: c.map(lambda v: "b")))
+    )
     await play(chain.on_each(seen.append))
     assert 620 < seen.count("a") < 780
     assert len(seen) == 1000
@@ -285,26 +329,49 @@ async def test_execute_sends_any_number_of_outputs(play: Any, seen: list[Any]) -
 
 async def test_shelved_values_stay_with_the_minion(play: Any, seen: list[Any]) -> None:
     chain = start(minions=2).map(lambda c, v: c.minion.index).shelve("me").map(lambda c, v: c.minion["me"])
-    await play(chain.on_each(seen.append).unshelve("me").on_each(seen.append).unshelve("me", "other").on_each(seen.append))
+    await play(
+        chain.on_each(seen.append)
+        .unshelve("me")
+        .on_each(seen.append)
+        .unshelve("me", "other")
+        .on_each(seen.append)
+    )
     assert seen == [0, 0, {"me": None, "other": None}, 1, 1, {"me": None, "other": None}]
 
 
 async def test_setup_is_walked_once_before_the_first_pass(play: Any, seen: list[Any]) -> None:
     base = scenario("s", profile=profile.stages(profile.stage(100, ramp_up="1s", total="10s")))
-    chain = base.setup(lambda c: c.returns("token").shelve("t")).start().delay("4s").on_each(lambda c, v: seen.append(c.minion["t"]))
+    chain = (
+        base.setup(lambda c: c.returns("token").shelve("t"))
+        .start()
+        .delay("4s")
+        .on_each(lambda c, v: seen.append(c.minion["t"]))
+    )
     played = await play(chain)
     assert seen == ["token"] * 3
     assert played[Slot.PASSES_COMPLETED] == 3
 
 
 async def test_constant_pace_keeps_the_plan_even_when_a_step_is_slow(play: Any, seen: list[Any]) -> None:
-    chain = start().returns(range(4)).flatten().constant_pace("1s").on_each(lambda c, v: seen.append(c.due_at - 1000))
+    chain = (
+        start()
+        .returns(range(4))
+        .flatten()
+        .constant_pace("1s")
+        .on_each(lambda c, v: seen.append(c.due_at - 1000))
+    )
     await play(chain.delay("300ms"))
     assert seen == [pytest.approx(n) for n in range(4)]
 
 
 async def test_accelerating_pace_shortens_down_to_its_minimum(play: Any, seen: list[Any]) -> None:
-    chain = start().returns(range(5)).flatten().accelerating_pace("1s", 2, "250ms").on_each(lambda c, v: seen.append(c.due_at - 1000))
+    chain = (
+        start()
+        .returns(range(5))
+        .flatten()
+        .accelerating_pace("1s", 2, "250ms")
+        .on_each(lambda c, v: seen.append(c.due_at - 1000))
+    )
     await play(chain)
     assert seen == [pytest.approx(at) for at in (0, 1, 1.5, 1.75, 2.0)]
 
@@ -343,7 +410,9 @@ async def test_a_pass_that_never_waits_does_not_hang_the_worker(play: Any) -> No
 
 
 async def test_an_hour_long_ramp_is_tested_in_a_moment(play: Any) -> None:
-    played = await play(scenario("s", minions=60, profile=profile.regular("1m", 1)).start().returns(1), seconds=7200)
+    played = await play(
+        scenario("s", minions=60, profile=profile.regular("1m", 1)).start().returns(1), seconds=7200
+    )
     assert played[Slot.MINIONS_COMPLETED] == 60
     assert played.seconds == pytest.approx(59 * 60, abs=0.03)
 
@@ -369,8 +438,11 @@ async def test_books_close_after_an_abort_in_mid_flight(play: Any) -> None:
         if elapsed >= 1.5 and not aborted:
             aborted.append(asyncio.ensure_future(engine.abort()))
 
-    chain = scenario("s", minions=10, profile=profile.regular("1s", 1)).start().delay("1s").gather(
-        lambda c: c.delay("1s"), lambda c: c.delay("5s")
+    chain = (
+        scenario("s", minions=10, profile=profile.regular("1s", 1))
+        .start()
+        .delay("1s")
+        .gather(lambda c: c.delay("1s"), lambda c: c.delay("5s"))
     )
     played = await play(chain, meddle=meddle)
     assert played[Slot.MINIONS_STARTED] == played[Slot.MINIONS_ABORTED] == 2
@@ -378,6 +450,12 @@ async def test_books_close_after_an_abort_in_mid_flight(play: Any) -> None:
 
 
 async def test_a_deep_chain_of_outputs_does_not_recurse(play: Any, seen: list[Any]) -> None:
-    chain = start().returns(range(5 * sys.getrecursionlimit())).flatten().flat_map(lambda v: [v]).on_each(seen.append)
+    chain = (
+        start()
+        .returns(range(5 * sys.getrecursionlimit()))
+        .flatten()
+        .flat_map(lambda v: [v])
+        .on_each(seen.append)
+    )
     await play(chain)
     assert len(seen) == 5 * sys.getrecursionlimit()

@@ -21,9 +21,17 @@ numbers = scenario("numbers").start().returns(21)
 assert_type(numbers.map(lambda number: number * 2), Chain[int])
 assert_type(numbers.flat_map(lambda number: ["a"] * number), Chain[str])
 assert_type(numbers.filter(lambda number: number > 1), Chain[int])
-assert_type(
-    numbers.gather(lambda c: c.map(lambda n: str(n)), lambda c: c.map(lambda n: n / 2)), Chain[tuple[str, float]]
-)
+
+
+def as_text(chain: Chain[int]) -> Chain[str]:
+    return chain.map(str)
+
+
+def as_half(chain: Chain[int]) -> Chain[float]:
+    return chain.map(lambda number: number / 2)
+
+
+assert_type(numbers.gather(as_text, as_half), Chain[tuple[str, float]])
 assert_type(numbers.stage("inner", lambda c: c.map(str).iterate(2)), Chain[str])
 numbers.stage("inner", lambda c: c.map(str)).map(lambda text: text.nope())  # wrong
 numbers.delay(uniform("1s", "2s")).retry(backoff(retries=2)).timeout("3s").tolerate(0.01)

@@ -21,7 +21,11 @@ def test_options_become_numbers() -> None:
     assert mistakes == []
     assert plan is not None
     [node] = plan.chain
-    assert (node.timeout, node.retry, node.iterate) == (1.5, Backoff(2, 2.0, 3.0, 5.0), Iteration(4, 1.0, False))
+    assert (node.timeout, node.retry, node.iterate) == (
+        1.5,
+        Backoff(2, 2.0, 3.0, 5.0),
+        Iteration(4, 1.0, False),
+    )
     assert (node.tolerated_share, node.reported) == (0.5, False)
     assert [node.retry.wait(n) for n in (1, 2, 3)] == [2.0, 5.0, 5.0] if node.retry else False
 
@@ -48,12 +52,15 @@ def test_the_default_retry_policy_reaches_plugin_and_execute_steps_only_and_neve
 
 def test_absolute_stages_give_the_number_of_minions() -> None:
     stages = profile.stages(
-        profile.stage(minions=80, ramp_up="1s", total="2s"), profile.stage(minions=20, ramp_up="1s", total="2s")
+        profile.stage(minions=80, ramp_up="1s", total="2s"),
+        profile.stage(minions=20, ramp_up="1s", total="2s"),
     )
     plan, mistakes = compile_chain(scenario("s", profile=stages).start().returns(1), Properties({}))
     assert plan is not None, mistakes
     assert plan.minions == 100
-    both, mistakes = compile_chain(scenario("s", minions=3, profile=stages).start().returns(1), Properties({}))
+    both, mistakes = compile_chain(
+        scenario("s", minions=3, profile=stages).start().returns(1), Properties({})
+    )
     assert both is None
     assert "100" in mistakes[0].message
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,8 @@ from qalipsis.engine.operation import Kind, Mode, Operation, Operations
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.step import BeginStep, ExecuteStep, StepError, StepRuntime
 from qalipsis.language import steps
+from qalipsis.language.distributions import Normal, Uniform
+from qalipsis.language.durations import seconds
 from qalipsis.language.spec import Spec
 from qalipsis.metrics.meters import StepMeters
 from qalipsis.plan.model import Node
@@ -37,6 +40,7 @@ class Assembly:
         self._shared: dict[Any, Any] = {}
         self._inner: dict[tuple[int, str], tuple[Any, Operation]] = {}
         self._inner_names: set[str] = set()
+        self._opening = asyncio.Lock()
         self.steps: list[BeginStep | ExecuteStep] = []
 
     async def chain(self, nodes: Sequence[Node]) -> Operations:
@@ -61,8 +65,12 @@ class Assembly:
         if name is None:
             name = spec.default_name()
         known = self._inner.get((id(spec), name))
-        if known is not None:
-            return known[1]
+        if known is None:
+            async with self._opening:
+                known = self._inner.get((id(spec), name)) or await self._open_inner(spec, name)
+        return known[1]
+
+    async def _open_inner(self, spec: Spec[Any, Any], name: str) -> tuple[Any, Operation]:
         if name not in self._inner_names:
             if len(self._inner_names) >= MAX_INNER_NAMES:
                 raise StepError(
@@ -80,7 +88,7 @@ class Assembly:
             self._inner.pop(next(iter(self._inner)))
         # The spec is kept beside its operation: its id must not be given to another one meanwhile.
         self._inner[id(spec), name] = (spec, operation)
-        return operation
+        return spec, operation
 
     def record_timer(self, name: str, duration: float) -> None:
         self._scene.meters.meter(self._scene.scenario, name, "timer").record(duration)
@@ -111,7 +119,10 @@ class Assembly:
         if kind in builtin.PACES:
             key = len(self._shared)
             self._shared[f"pace {key}"] = name
-            return _calling(Kind.PAUSE, name, meters, builtin.PACES[kind](spec, key))
+            operation = _calling(Kind.PAUSE, name, meters, builtin.PACES[kind](spec, key))
+            if isinstance(spec, steps.Delay) and not isinstance(spec.duration, Uniform | Normal):
+                operation.delay = seconds(spec.duration)
+            return operation
         if kind is steps.Recover:
             return _calling(Kind.RECOVER, name, meters, builtin.catch_errors(spec))
         if kind in builtin.ERRORS:

@@ -22,7 +22,7 @@ class Kind(IntEnum):
     BEGIN = 1
     """I/O: `step.begin`, then the connection resumes the strand."""
     PAUSE = 2
-    """`call(context)` returns the moment to go on at."""
+    """Goes on `delay` after the due moment, or at the moment that `call(context)` returns."""
     LOOP = 3
     """Stands before an iterated operation: the rest of the chain is walked once per iteration."""
     EXPAND = 4
@@ -68,6 +68,7 @@ class Operation:
         "call",
         "coroutine",
         "count",
+        "delay",
         "index",
         "is_due_now",
         "kind",
@@ -103,6 +104,8 @@ class Operation:
         self.weights: tuple[float, ...] = ()
         self.timeout = 0.0
         self.retry: Backoff | None = None
+        self.delay = 0.0
+        """A fixed pause in seconds, for which `call` is not called."""
         self.count = 1
         self.period = 0.0
         self.stop_on_error = False

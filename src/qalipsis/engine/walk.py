@@ -144,8 +144,8 @@ def walk(
                             context.due = now()
                         meters = operation.meters
                         meters.attempted += 1
-                        due = operation.call(context)
-                        context.due = due
+                        delay = operation.delay
+                        context.due = due = context.due + delay if delay else operation.call(context)
                         if due > now():
                             strand.sleep_until(due)
                             yield
