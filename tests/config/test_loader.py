@@ -212,6 +212,24 @@ def test_a_wrong_value_is_refused_without_showing_a_secret(tmp_path: Path, text:
     assert "hunter2" not in message.replace("redis.password.hunter2", "")
 
 
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("redis://h:70000", "(the port must be a number from 0 to 65535)"),
+        ("redis://h?colour=red", "(its query may hold verifyPeer, clientName, timeout, database only)"),
+        ("redis://h?timeout=soon", "(the timeout of its query is not understood)"),
+        ("redis://h?verifyPeer=maybe", "(the verifyPeer of its query is not understood)"),
+        ("redis://h?database=first", "(the database of its query is not understood)"),
+        ("redis://[::1", "write a URI such as"),
+        ("host:6379", "write a URI such as"),
+    ],
+)
+def test_a_redis_uri_is_checked_down_to_its_query(tmp_path: Path, uri: str, reason: str) -> None:
+    message = refusal(tmp_path, f"redis.uri: '{uri}'")
+    assert message.startswith("qalipsis.yml:1: redis.uri cannot be ***")
+    assert reason in message
+
+
 # Mistakes
 
 

@@ -12,7 +12,6 @@ from qalipsis.config.secret import Secret
 
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
-_REDIS_QUERY = ("verifyPeer", "clientName", "timeout", "database")
 
 
 class Refused(ValueError):
@@ -58,6 +57,19 @@ def _duration(text: str) -> float:
     return value
 
 
+def _verify_peer(text: str) -> None:
+    if text.lower() not in ("none", "ca", "full", "true", "false"):
+        raise ValueError
+
+
+_REDIS_QUERY: dict[str, Callable[[str], object]] = {
+    "verifyPeer": _verify_peer,
+    "clientName": str,
+    "timeout": _duration,
+    "database": int,
+}
+
+
 def _redis_uri(text: str) -> Secret:
     parts = urlsplit(text)
     if parts.scheme not in ("redis", "rediss") or not parts.hostname:
@@ -69,8 +81,10 @@ def _redis_uri(text: str) -> Secret:
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in _REDIS_QUERY:
             raise Refused(f"its query may hold {', '.join(_REDIS_QUERY)} only")
-        if name == "timeout":
-            seconds(value)
+        try:
+            _REDIS_QUERY[name](value)
+        except ValueError:
+            raise Refused(f"the {name} of its query is not understood") from None
     return Secret(text)
 
 
@@ -97,7 +111,10 @@ SWITCH = Form("`true` or `false`", _switch)
 DURATION = Form(EXPECTED, _duration)
 WORKERS = Form("`auto` or a whole number from 0", _workers)
 REDIS_URI = Form(
-    "a URI such as `redis://host:6379` or `rediss://user:password@host:6379`", _redis_uri, is_secret=True
+    "a URI such as `redis://host:6379` or `rediss://user:password@host:6379`, "
+    "special characters of the password written as `%40`",
+    _redis_uri,
+    is_secret=True,
 )
 
 
