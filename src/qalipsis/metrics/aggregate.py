@@ -124,22 +124,23 @@ class CampaignAggregate:
 
     def step(self, scenario: str, name: str) -> StepTotals:
         """A step over the whole fleet."""
-        number = self._numbers.get((scenario, name), -1)
-        first = number * _WIDTH
-        phases = {
-            phase: self._timings.histogram(first + place)
-            for place, phase in enumerate(TIMINGS)
-            if number >= 0
-        }
-        from_sent = phases.pop("sent", Histogram())
+        number = self._numbers.get((scenario, name))
+        timings: dict[str, Histogram] = {}
+        if number is not None:
+            keys = {timing: number * _WIDTH + place for place, timing in enumerate(TIMINGS)}
+            timings = {
+                timing: self._timings.histogram(key)
+                for timing, key in keys.items()
+                if self._timings.holds(key)
+            }
         return sum_steps(
             scenario,
             name,
-            self._parts(number),
-            first_error=self._first_errors.get(number, ""),
-            from_due=self._latency(number) if number >= 0 else Histogram(),
-            from_sent=from_sent,
-            phases={phase: histogram for phase, histogram in phases.items() if histogram.count},
+            () if number is None else self._parts(number),
+            first_error="" if number is None else self._first_errors.get(number, ""),
+            from_due=Histogram() if number is None else self._latency(number),
+            from_sent=timings.pop("sent", Histogram()),
+            phases=timings,
         )
 
     def steps(self) -> tuple[StepTotals, ...]:
@@ -224,7 +225,8 @@ class CampaignAggregate:
     def _latency(self, number: int) -> Histogram:
         latency = self._latencies.histogram(number)
         for second in self._open.values():
-            latency.merge(second.latencies.histogram(number))
+            if second.latencies.holds(number):
+                latency.merge(second.latencies.histogram(number))
         return latency
 
     def _parts(self, number: int) -> list[StepSnapshot]:

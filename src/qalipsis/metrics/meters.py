@@ -222,17 +222,15 @@ class UserMeter:
         self._total += total
 
     def _record_timer(self, value: Any) -> None:
-        is_written = isinstance(value, (str, timedelta))
-        self._distribute(seconds(value) if is_written else self._number(value))
+        self._record_summary(seconds(value) if isinstance(value, (str, timedelta)) else value)
 
     def _record_summary(self, value: Any) -> None:
-        self._distribute(self._number(value))
-
-    def _distribute(self, value: float) -> None:
         assert self._histogram is not None
-        self._histogram.add(value)
+        self._histogram.add(self._number(value))
 
     def _number(self, value: Any) -> float:
+        if value.__class__ is float and math.isfinite(value):
+            return value
         try:
             number = float(value)
         except (TypeError, ValueError):

@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 SHIFT: Final = 45
 """Of the 52 bits of fraction 7 stay."""
 
+_MAGNITUDE: Final = (1 << 63) - 1
+"""Everything but the sign."""
+
 _PACK = struct.Struct("<d").pack
 _UNPACK = struct.Struct("<q").unpack
 
@@ -55,11 +58,16 @@ class Scale:
 
     def bucket(self, value: float) -> int:
         """The bucket of one value."""
-        if self.signed:
-            magnitude = min(max(_top_bits(abs(value)) - self._first + 1, 0), self._half)
-            return self._half + (magnitude if value > 0 else -magnitude)
-        bucket: int = (_UNPACK(_PACK(value))[0] >> SHIFT) - self._first
-        return 0 if bucket < 0 else min(bucket, self.size - 1)
+        bits: int = _UNPACK(_PACK(value))[0]
+        if not self.signed:
+            bucket = (bits >> SHIFT) - self._first
+            return 0 if bucket < 0 else bucket if bucket < self.size else self.size - 1
+        magnitude = ((bits & _MAGNITUDE) >> SHIFT) - self._first + 1
+        if magnitude <= 0:
+            return self._half
+        if magnitude > self._half:
+            magnitude = self._half
+        return self._half + magnitude if value > 0 else self._half - magnitude
 
     def buckets(self, values: Floats) -> Ints:
         """The buckets of many values."""

@@ -94,14 +94,23 @@ class HistogramTable:
 
     def histogram(self, *keys: int) -> Histogram:
         """A copy of what was recorded under these keys together."""
-        merged = Histogram()
-        for key in keys:
-            row = int(self._row_of[key]) if key < len(self._row_of) else -1
-            if row >= 0:
-                first = row * DURATIONS.size
-                counts = self._counts[first : first + DURATIONS.size].copy()
-                merged.merge(Histogram.of(DURATIONS, counts, self._figures[row]))
-        return merged
+        rows = [int(self._row_of[key]) for key in keys if self.holds(key)]
+        if not rows:
+            return Histogram()
+        first, *others = (self._histogram(row) for row in rows)
+        for other in others:
+            first.merge(other)
+        return first
+
+    def holds(self, key: int) -> bool:
+        """Whether anything was ever recorded under this key."""
+        return key < len(self._row_of) and bool(self._row_of[key] >= 0)
+
+    def _histogram(self, row: int) -> Histogram:
+        first = row * DURATIONS.size
+        return Histogram.of(
+            DURATIONS, self._counts[first : first + DURATIONS.size].copy(), self._figures[row]
+        )
 
     def _rows(self, keys: Ints) -> Ints:
         highest = int(keys.max())
