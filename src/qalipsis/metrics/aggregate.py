@@ -89,11 +89,12 @@ class CampaignAggregate:
         latencies = _unpack_steps(snapshot.latencies, len(snapshot.steps))
         timings = _unpack_steps(snapshot.timings, len(snapshot.steps) * _WIDTH)
         distributions = [(meter, _unpack_meter(meter)) for meter in snapshot.meters if meter.histogram]
+        t = second_of(snapshot.elapsed_s, state.second)
 
         self._sources[source] = state
+        state.second = t
+        second = self._open_second(t)
         numbers = self._number(state, snapshot.steps)
-        state.second = second_of(snapshot.elapsed_s, state.second)
-        second = self._open_second(state.second)
         for place, now in enumerate(snapshot.steps):
             number = int(numbers[place])
             before = state.steps[place] if place < len(state.steps) else _UNKNOWN
