@@ -340,7 +340,7 @@ class ArrivalRate(Profile):
         """Seconds after the start of the arrivals with these indices (below `total()`)."""
         if self.ramp_from is None or self.ramp_from == self.rate:
             return arrivals / (float(self.rate) * speed_factor)
-        # Arrivals until t: first * t + slope * t² / 2, solved for t in the form that keeps a small slope exact.
+        # Arrivals until t: first * t + slope * t² / 2, solved for t in the form stable for small slopes.
         first = float(self.ramp_from)
         slope = (self.rate - first) / seconds(self.over)
         divisor = first + np.sqrt(np.maximum(0.0, first * first + 2 * slope * arrivals))
@@ -401,7 +401,12 @@ class Define(Profile):
                 )
 
     def _line(self, past_ms: float, minions: int, speed_factor: float) -> tuple[int, float]:
-        answer = self.fn(past_ms, minions, speed_factor)
+        try:
+            answer = self.fn(past_ms, minions, speed_factor)
+        except Exception as error:
+            raise CampaignRefused(
+                f"define: the function failed after {past_ms:g} ms with {type(error).__name__}: {error}"
+            ) from error
         match answer:
             case (int(count), int() | float() as offset_ms) if 0 <= offset_ms < float("inf"):
                 return count, float(offset_ms)

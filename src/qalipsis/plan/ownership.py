@@ -8,11 +8,15 @@ from math import gcd
 
 import numpy as np
 
+LONGEST_PERIOD = 100_000
+"""Dealing one period takes about 5 µs per turn, in every process, before the campaign starts."""
+
 
 class Ownership:
     """Deals indices to workers by a smooth weighted round robin, so that every prefix is spread as the whole.
 
-    A worker of weight 0 owns nothing. The dealing repeats after the sum of the reduced weights.
+    A worker of weight 0 owns nothing. The dealing repeats after the sum of the weights, divided by what they
+    have in common; at any moment a worker has less than one index more than its exact share.
     """
 
     __slots__ = ("_owners", "_slots", "weights")
@@ -21,6 +25,12 @@ class Ownership:
         self.weights = tuple(weights)
         if not any(self.weights) or min(self.weights) < 0:
             raise ValueError(f"the weights {self.weights} should be 0 or more, and one at least above 0")
+        period = sum(self.weights) // gcd(*self.weights)
+        if period > LONGEST_PERIOD:
+            raise ValueError(
+                f"the weights repeat only after {period} turns; "
+                f"round them, so that they repeat after at most {LONGEST_PERIOD}"
+            )
         self._owners = _deal(self.weights)
         self._slots: tuple[list[int], ...] = tuple([] for _ in self.weights)
         for slot, owner in enumerate(self._owners):
