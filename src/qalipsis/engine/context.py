@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from qalipsis.engine.minion import Minion
-    from qalipsis.engine.operation import Operation
+from qalipsis.engine.minion import Minion
+
+
+class Placed(Protocol):
+    """A step of a chain."""
+
+    name: str
+    previous_name: str | None
 
 
 class Context:
@@ -25,7 +30,7 @@ class Context:
         self.is_tail = is_tail
         self.iteration = 0
         self.errors: tuple[BaseException, ...] = ()
-        self.operation: Operation | None = None
+        self.operation: Placed | None = None
         self.outputs: list[Any] | None = None
 
     def fork(self) -> Context:

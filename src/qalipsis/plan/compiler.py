@@ -16,6 +16,7 @@ from qalipsis.language.location import Location
 from qalipsis.language.options import BackoffSpec, IterationSpec, Options
 from qalipsis.language.profiles import immediate
 from qalipsis.language.steps import duration_problems
+from qalipsis.metrics import meter_totals
 from qalipsis.metrics.expectations import Condition
 from qalipsis.plan.model import (
     Backoff,
@@ -33,18 +34,14 @@ NAME = re.compile(r"_{0,2}[a-z0-9]+(-[a-z0-9]+)*")
 MAX_STEPS = 100
 NAME_HINT = "use lower-case letters, digits and dashes, for example place-order"
 RETRIED_BY_DEFAULT_NOT = (steps.Stage, steps.Split, steps.Gather, steps.Choose, steps.Walk)
-STATISTICS = {
-    "counter": {"count", "value"},
-    "gauge": {"value", "current"},
-    "rate": {"value", "current"},
-    "throughput": {"value", "current", "mean", "max", "percentile"},
-    "timer": {"count", "mean", "max", "percentile"},
-    "summary": {"count", "mean", "max", "percentile"},
-    "latency": {"count", "mean", "max", "percentile"},
-    "service_time": {"count", "mean", "max", "percentile"},
-    "failed_share": {"value"},
-    "executions": {"count"},
+STATISTICS: dict[str, tuple[str, ...]] = {
+    **meter_totals.STATISTICS,
+    "latency": ("count", "mean", "max", "percentile"),
+    "service_time": ("count", "mean", "max", "percentile"),
+    "failed_share": ("value",),
+    "executions": ("count",),
 }
+"""What a condition can ask of a meter or of a measure of a step."""
 DURATIONS = {"timer", "latency", "service_time"}
 
 
@@ -189,7 +186,7 @@ class _Compilation:
             self._say(
                 claim.location,
                 f"{subject.replace('_', ' ')} has no {claim.statistic!r}",
-                "it has " + ", ".join(sorted(allowed)),
+                "it has " + ", ".join(allowed),
             )
             return None
         if claim.argument is not None and not 0 < claim.argument < 100:
@@ -259,7 +256,7 @@ class _Compilation:
                 'then(…) takes a plugin\'s step, for example http.client(…).get("/")',
             )
             return Node(index, f"_broken-{index}", "broken", None)
-        if len(self._properties.mistakes) == unresolved:  # else the spec lacks a value, and would complain again
+        if len(self._properties.mistakes) == unresolved:  # else it would complain about the missing value
             for problem in spec.problems():
                 self._say(where, problem)
         retry = self._retry(where, options.retry)
