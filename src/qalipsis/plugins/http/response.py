@@ -10,7 +10,8 @@ from msgspec import Struct
 from msgspec.json import decode
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9_.:\-]+)", re.IGNORECASE)
-_FOLD = re.compile(rb"\r?\n[ \t]+")
+_FOLD = re.compile(r"\r?\n[ \t]+")
+_FOLD_BYTES = re.compile(rb"\r?\n[ \t]+")
 
 
 class Sent(Protocol):
@@ -42,7 +43,7 @@ class Headers(Mapping[str, str]):
     def __init__(self, head: bytes) -> None:
         fields: dict[str, list[str]] = {}
         for name, value in header_lines(head):
-            fields.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+            fields.setdefault(name.lower(), []).append(value)
         self._fields = fields
 
     def __getitem__(self, name: str) -> str:
@@ -157,23 +158,31 @@ class Response(Struct, gc=False):
         return f"<Response {self.status} {self.url} {len(self.body)} bytes>"
 
 
-def header_lines(head: bytes) -> list[tuple[bytes, bytes]]:
+def header_lines(head: bytes) -> list[tuple[str, str]]:
     """Names and values of a raw head, in order; folded lines are joined, lines without a colon left out."""
-    if b"\n " in head or b"\n\t" in head:
-        head = _FOLD.sub(b" ", head)
+    text = head.decode("latin-1")
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
     lines = []
-    for line in head.split(b"\n")[1:]:
-        name, colon, value = line.partition(b":")
+    for line in text.split("\n")[1:]:
+        name, colon, value = line.partition(":")
         if colon:
             lines.append((name.strip(), value.strip()))
     return lines
 
 
-def header_value(head: bytes, name: bytes) -> bytes | None:
-    """The first value of a header given in lower case, without reading the others into objects."""
-    if name not in head and name not in head.lower():
-        return None
-    for found, value in header_lines(head):
-        if found.lower() == name:
-            return value
-    return None
+def header_values(head: bytes, name: bytes) -> list[bytes]:
+    """Every value of a header given in lower case; the other headers are not made objects."""
+    start = b"\n%b:" % name
+    lower = head.lower()
+    values = []
+    at = lower.find(start)
+    while at >= 0:
+        first = at + len(start)
+        end = head.find(b"\n", first)
+        while head[end + 1 : end + 2] in (b" ", b"\t"):  # a folded line goes on
+            end = head.find(b"\n", end + 1)
+        end = len(head) if end < 0 else end
+        values.append(_FOLD_BYTES.sub(b" ", head[first:end]).strip())
+        at = lower.find(start, end)
+    return values

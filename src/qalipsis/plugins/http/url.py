@@ -82,16 +82,15 @@ def resolve(target: Target, path: str) -> tuple[Target, str]:
     A path stands below the prefix of the base URL, with or without a leading slash; an absolute URL
     replaces everything. Raises ValueError when it is neither.
     """
+    if path[:1] == "/":
+        return target, target.prefix + encode_path(path)
     if _SCHEME.match(path) and "://" in path:
         parts = _split(path)
         query = f"?{parts.query}" if parts.query else ""
         return _known(target, _target(parts, path, prefix="")), encode_path((parts.path or "/") + query)
-    path = path.partition("#")[0]
-    if not path:
-        return target, target.prefix or "/"
-    if path[0] == "?":
+    if path[:1] in ("", "?", "#"):
         return target, (target.prefix or "/") + encode_path(path)
-    return target, f"{target.prefix}{'' if path[0] == '/' else '/'}{encode_path(path)}"
+    return target, f"{target.prefix}/{encode_path(path)}"
 
 
 def follow(target: Target, path: str, location: str) -> tuple[Target, str]:
@@ -104,21 +103,23 @@ def follow(target: Target, path: str, location: str) -> tuple[Target, str]:
     return _known(target, _target(parts, location, prefix="")), encode_path((parts.path or "/") + query)
 
 
-def with_query(path: str, query: Any) -> str:
-    """The path with one more query: a text already encoded, a mapping, or pairs.
-
-    A list gives its name several times, None leaves the name out, True and False are written in lower case.
-    """
-    text = encode_query(query)
-    if not text:
+def with_query(path: str, query: str) -> str:
+    """The path with an encoded query added to the one it may have."""
+    if not query:
         return path
-    return f"{path}{'&' if '?' in path else '?'}{text}"
+    return f"{path}{'&' if '?' in path else '?'}{query}"
 
 
 def encode_query(query: Any) -> str:
+    """A query from a text that is encoded already, a mapping, or pairs.
+
+    A list gives its name several times, None leaves the name out, True and False are written in lower case.
+    """
+    if query is None:
+        return ""
     if isinstance(query, str):
         return encode_path(query.removeprefix("?"))
-    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs(query))
+    return "&".join([f"{_escape(name)}={_escape(value)}" for name, value in pairs(query)])
 
 
 def pairs(fields: Mapping[str, Any] | Sequence[tuple[str, Any]]) -> list[tuple[str, str]]:
@@ -126,24 +127,26 @@ def pairs(fields: Mapping[str, Any] | Sequence[tuple[str, Any]]) -> list[tuple[s
     items = fields.items() if isinstance(fields, Mapping) else fields
     flat = []
     for name, value in items:
-        several = value if isinstance(value, list | tuple | set | frozenset) else (value,)
-        flat += [(str(name), plain(one)) for one in several if one is not None]
+        if isinstance(value, list | tuple | set | frozenset):
+            flat += [(str(name), plain(one)) for one in value if one is not None]
+        elif value is not None:
+            flat.append((str(name), plain(value)))
     return flat
 
 
 def plain(value: Any) -> str:
     """A value as the text of a query, a form or a header."""
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    return value if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
 
 
 def encode_path(path: str) -> str:
-    """The path with everything escaped that may not stand in a request; what is escaped already stays."""
+    """The path and query, escaped where a request needs it and not twice; a fragment is cut off."""
     if _UNSAFE.search(path):
-        path = quote(path, safe=_PATH_SAFE)
+        path = quote(path.partition("#")[0], safe=_PATH_SAFE)
     if "%" in path:
         path = _BAD_ESCAPE.sub("%25", path)
     return path
@@ -156,6 +159,10 @@ def shown(url: str) -> str:
         return url
     authority, slash, path = rest.partition("/")
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _escape(text: str) -> str:
+    return text if text.isascii() and text.isalnum() else quote(text, safe="")
 
 
 def _known(target: Target, other: Target) -> Target:
