@@ -1,6 +1,8 @@
+import re
 from collections.abc import Callable
 from itertools import accumulate, islice, pairwise
 from math import isclose
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,6 +123,11 @@ def test_faster_divides_the_period_down_to_its_minimum() -> None:
 def test_the_speed_factor_multiplies_the_accelerator() -> None:
     lines = list(profile.faster("8s", 2, "1s", 1).lines(4, 2.0))
     assert [line.offset for line in lines] == [0, 8, 2, 1]
+
+
+def test_an_hour_at_the_minimum_ends_at_the_exact_instant() -> None:
+    *_, (_, last) = profile.faster("10ms", 2, "10ms", 1).starts(360_001, 1.0)
+    assert last == 3600.0
 
 
 def test_a_speed_factor_that_slows_down_for_ever_stays_a_number() -> None:
@@ -368,3 +375,15 @@ def test_only_stages_are_replayed() -> None:
 def test_distances_between_lines_stay_regular_over_an_hour() -> None:
     instants = [at for _, at in profile.regular("10ms", 1).starts(360_000, 1.0)]
     assert max(abs(b - a - 0.01) for a, b in pairwise(instants)) < 1e-12
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "profiles.md"
+
+
+@pytest.mark.parametrize(
+    "example", re.findall(r"(?:\| `|^)(profile\..+\))(?:` \|)?$", PAGE.read_text(), re.MULTILINE)
+)
+def test_every_example_of_the_documentation_starts_a_hundred_minions(example: str) -> None:
+    ramp: Profile = eval(example, {"profile": profile})
+    assert ramp.problems() == []
+    assert sum(count for count, _ in ramp.starts(ramp.minions() or 100, 1.0)) >= 100
