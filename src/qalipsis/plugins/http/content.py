@@ -10,6 +10,7 @@ import zstandard
 GZIP = 31  # zlib's window argument: 15 bits, with a gzip header
 ZLIB = 15
 RAW_DEFLATE = -15
+ZSTD_SLICE = 1024  # four bytes may stand for 128 KiB: what one slice can become is bounded by 32 MiB
 
 
 class TooLarge(Exception):
@@ -91,11 +92,23 @@ def _brotli(raw: bytes, max_body: int) -> bytes:
 
 
 def _zstd(raw: bytes, max_body: int) -> bytes:
+    decompressor = zstandard.ZstdDecompressor()
+    frame = decompressor.decompressobj()
+    plain: list[bytes] = []
+    size = 0
     try:
-        with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as reader:
-            plain = reader.read(max_body + 1)
+        for start in range(0, len(raw), ZSTD_SLICE):
+            data = raw[start : start + ZSTD_SLICE]
+            while data:
+                if frame.eof:  # frames may follow each other
+                    frame = decompressor.decompressobj()
+                plain.append(frame.decompress(data))
+                data = frame.unused_data if frame.eof else b""
+                size += len(plain[-1])
+                if size > max_body:
+                    raise TooLarge(f"the zstd body holds more than {max_body} bytes")
     except zstandard.ZstdError as error:
         raise ValueError(f"the zstd body is damaged: {error}") from error
-    if len(plain) > max_body:
-        raise TooLarge(f"the zstd body holds more than {max_body} bytes")
-    return plain
+    if not frame.eof:
+        raise ValueError("the zstd body ends early")
+    return b"".join(plain)
