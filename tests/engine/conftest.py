@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from qalipsis.plan.ownership import Ownership
 
 from qalipsis.engine.runner import WorkerEngine
 from qalipsis.engine.runner import find_step as installed_step
 from qalipsis.language.chain import Chain
 from qalipsis.metrics.ledger import ScenarioLedger, Slot, ledger_bytes
 from qalipsis.plan.compiler import compile_chain
+from qalipsis.plan.ownership import Ownership
 from qalipsis.plan.properties import Properties
 from qalipsis.testing.virtual_clock import VirtualClock
 
@@ -43,6 +43,7 @@ async def play(
     find_step: Callable[[str], Any] = installed_step,
     properties: dict[str, Any] | None = None,
     meddle: Callable[[WorkerEngine, float], None] | None = None,
+    **options: Any,
 ) -> Played:
     plan, mistakes = compile_chain(chain, Properties(properties or {}))
     assert plan is not None, mistakes
@@ -50,7 +51,7 @@ async def play(
     memory = memoryview(bytearray(ledger_bytes(1)))
     ScenarioLedger(memory, 0).lease[0] = float("inf")
     engine = WorkerEngine(
-        {plan.name: plan}, [plan.name], memory, Ownership((1,)), 0, clock, find_step=find_step
+        {plan.name: plan}, [plan.name], memory, Ownership((1,)), 0, clock, find_step=find_step, **options
     )
     await engine.open({plan.name: minions or plan.minions})
     began = clock.now()

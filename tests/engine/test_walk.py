@@ -459,3 +459,22 @@ async def test_a_deep_chain_of_outputs_does_not_recurse(play: Any, seen: list[An
     )
     await play(chain)
     assert len(seen) == 5 * sys.getrecursionlimit()
+
+
+async def test_a_monitored_step_is_timed_and_told(play: Any) -> None:
+    told: list[tuple[str, Any]] = []
+    chain = (
+        start().returns(1).map(lambda v: v).named("m").monitor().verify(lambda v: v == 2).named("v").monitor()
+    )
+    played = await play(
+        chain, collect_event=lambda event: told.append((event.name, dict(event.tags).get("step")))
+    )
+    assert told == [
+        ("step.execution.started", "m"),
+        ("step.execution.complete", "m"),
+        ("step.execution.started", "v"),
+        ("step.execution.failed", "v"),
+        ("step.assertion.failure", "v"),
+        ("minion.completion.failed", None),
+    ]
+    assert played.step("m").from_due.count == 1

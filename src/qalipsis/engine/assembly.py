@@ -25,6 +25,8 @@ StepFactory = Callable[[Any], BeginStep | ExecuteStep]
 MAX_INNER_NAMES = 100
 MAX_INNER_STEPS = 512
 """Specs of journeys kept open; those made anew in each pass push out the oldest."""
+RECORDING = (Mode.BEGIN, Mode.COROUTINE, Mode.STAGE)
+"""Modes that record their latency whether monitored or not."""
 MODES = {"stage": Mode.STAGE, "choose": Mode.CHOOSE, "gather": Mode.GATHER}
 
 
@@ -104,7 +106,11 @@ class Assembly:
         operation.index = node.index
         operation.retry = node.retry
         operation.timeout = node.timeout or 0.0
-        if node.retry is not None or (node.timeout is not None and operation.kind is not Kind.BEGIN):
+        operation.is_told = node.monitor_events and self._scene.events is not None
+        operation.is_metered = node.monitor_meters and operation.mode not in RECORDING
+        operation.tags = (("step", node.name), *node.tags)
+        has_own_deadline = node.timeout is not None and operation.kind is not Kind.BEGIN
+        if node.retry is not None or has_own_deadline or operation.is_told or operation.is_metered:
             _slow_down(operation)
         return operation
 
@@ -184,7 +190,7 @@ def _coroutine(name: str, meters: StepMeters, function: Callable[[Any], Any]) ->
 
 
 def _slow_down(operation: Operation) -> None:
-    """Retries and deadlines around code that is not I/O take the general path."""
+    """Retries, monitoring, and deadlines around code that is not I/O take the general path."""
     if operation.kind in (Kind.CALL, Kind.BEGIN, Kind.PAUSE):
         operation.kind = Kind.PERFORM
 

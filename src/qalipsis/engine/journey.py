@@ -94,7 +94,7 @@ class Hand:
             operation.meters.fail("cancelled", "")
             raise
         except BaseException as error:
-            note(operation, error)
+            note(operation, context, error)
             raise StepFailed(operation.name, kind_of(error), str(error) or describe(error)) from error
         finally:
             self._context.due = self._clock.now()

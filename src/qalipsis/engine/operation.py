@@ -71,6 +71,8 @@ class Operation:
         "delay",
         "index",
         "is_due_now",
+        "is_metered",
+        "is_told",
         "kind",
         "meters",
         "mode",
@@ -81,6 +83,7 @@ class Operation:
         "retry",
         "step",
         "stop_on_error",
+        "tags",
         "timeout",
         "weights",
     )
@@ -102,6 +105,11 @@ class Operation:
         self.begin: Callable[..., Any] = _not_callable
         self.branches: tuple[Operations, ...] = ()
         self.weights: tuple[float, ...] = ()
+        self.is_metered = False
+        """True where the author asked for the duration of a step that records none by itself."""
+        self.is_told = False
+        """True where executions are told as events."""
+        self.tags: tuple[tuple[str, str], ...] = ()
         self.timeout = 0.0
         self.retry: Backoff | None = None
         self.delay = 0.0

@@ -11,6 +11,7 @@ from qalipsis import registry
 from qalipsis.clock import Clock
 from qalipsis.engine.assembly import Assembly, StepFactory
 from qalipsis.engine.background import Tasks
+from qalipsis.engine.events import EventLog
 from qalipsis.engine.lifecycle import Replays
 from qalipsis.engine.pacing import starts
 from qalipsis.engine.scene import Scene
@@ -18,6 +19,7 @@ from qalipsis.engine.troupe import Troupe
 from qalipsis.engine.vitals import Vitals
 from qalipsis.engine.wheel import TimerWheel
 from qalipsis.errors import FactoryError
+from qalipsis.metrics.events import Event, LevelFilter
 from qalipsis.metrics.ledger import ScenarioLedger, Slot
 from qalipsis.metrics.meters import WorkerMeters
 from qalipsis.metrics.snapshot import Snapshot
@@ -49,6 +51,8 @@ class WorkerEngine:
         speed_factor: float = 1.0,
         on_ended: Callable[[str], None] = lambda scenario: None,
         find_step: Callable[[str], StepFactory] = find_step,
+        collect_event: Callable[[Event], None] | None = None,
+        event_filter: LevelFilter | None = None,
     ) -> None:
         self._plans = plans
         self._scenarios = tuple(scenarios)
@@ -59,6 +63,8 @@ class WorkerEngine:
         self._speed_factor = speed_factor
         self._on_ended = on_ended
         self._find_step = find_step
+        self._collect_event = collect_event
+        self._event_filter = event_filter or LevelFilter()
         self._wheel = TimerWheel(clock)
         self._tasks = Tasks()
         self._vitals = Vitals()
@@ -77,7 +83,12 @@ class WorkerEngine:
         self._minions = dict(minions)
         for name in self._scenarios:
             plan, ledger = self._plans[name], self._ledgers[name]
-            scene = Scene(name, self._seed, self._clock, self._wheel, ledger, self.meters, self._tasks)
+            events = None
+            if self._collect_event is not None:
+                events = EventLog(name, self._clock, self._event_filter, self._collect_event)
+            scene = Scene(
+                name, self._seed, self._clock, self._wheel, ledger, self.meters, self._tasks, events
+            )
             assembly = Assembly(scene, self._find_step, plan.properties)
             self._assemblies[name] = assembly
             setup = await assembly.chain(plan.setup)

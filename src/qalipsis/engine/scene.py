@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from qalipsis.clock import Clock
+from qalipsis.engine.events import EventLog
 from qalipsis.engine.wheel import TimerWheel
 from qalipsis.metrics.ledger import ScenarioLedger
 from qalipsis.metrics.meters import WorkerMeters
@@ -30,3 +31,4 @@ class Scene:
     ledger: ScenarioLedger
     meters: WorkerMeters
     background: Background
+    events: EventLog | None = None

@@ -13,6 +13,7 @@ from qalipsis.engine.operation import Operations
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.strand import Errors
 from qalipsis.engine.walk import walk
+from qalipsis.metrics.events import Level
 from qalipsis.metrics.ledger import Slot
 
 SLICE = 128
@@ -147,6 +148,7 @@ class Troupe:
 
     def _begin_minion(self, index: int, due: float) -> None:
         self._counts[Slot.MINIONS_STARTED] += 1
+        self._tell("minion.started", Level.TRACE)
         minion = self._warm.pop(index, None) or Minion(index, self._scene)
         if self._setup:
             self._walking[minion] = None
@@ -213,6 +215,8 @@ class Troupe:
 
     def _end(self, minion: Minion, is_aborted: bool = False) -> None:
         counts = self._counts
+        has_failed = is_aborted or minion.has_failed
+        self._tell(f"minion.completion.{'failed' if has_failed else 'done'}", Level.DEBUG)
         if is_aborted:
             counts[Slot.MINIONS_ABORTED] += 1
         elif minion.has_failed:
@@ -222,6 +226,10 @@ class Troupe:
         self._walking.pop(minion, None)
         minion.close()
         self._check_end()
+
+    def _tell(self, event: str, level: Level) -> None:
+        if self._scene.events is not None:
+            self._scene.events.tell(event, level)
 
     def _check_end(self) -> None:
         if not self._is_starting and not self._walking and not self._free and not self._has_ended:

@@ -15,6 +15,7 @@ from qalipsis.engine.context import Context
 from qalipsis.engine.operation import DROP, Kind, Mode, Operation, Operations
 from qalipsis.engine.step import StepError
 from qalipsis.engine.strand import Abort, Errors, StepTimeout, Strand, Walk
+from qalipsis.metrics.events import Level
 
 CALL = Kind.CALL
 BEGIN = Kind.BEGIN
@@ -24,6 +25,8 @@ EXPAND = Kind.EXPAND
 PERFORM = Kind.PERFORM
 SPLIT = Kind.SPLIT
 RECOVER = Kind.RECOVER
+
+CHECKS = ("verify", "verify-and-map", "validate")
 
 MAX_DETAIL = 20_000
 """Characters of a traceback kept for the report."""
@@ -202,7 +205,7 @@ def walk(
                 raise
             except BaseException as error:
                 # User code may raise anything, SystemExit included: it is this step's failure.
-                note(operation, error)
+                note(operation, context, error)
                 if isinstance(error, StepTimeout):
                     if error.at == limit:
                         raise  # the deadline of the sub-graph around this chain
@@ -250,7 +253,7 @@ def walk(
                             top.ahead = next(top.items, DROP)
                         except BaseException as error:
                             # The author's iterator broke after it had emitted: one more failure of that step.
-                            note(top.operation, error)
+                            note(top.operation, context, error)
                             top.ahead = DROP
                             failures = (*failures, error)
                         context.value = ahead
@@ -278,9 +281,12 @@ def perform(
 ) -> Generator[None, Any, Iterator[Any]]:
     """One execution with its deadline and retries; returns an iterator of its outputs."""
     now = context.minion.scene.clock.now
-    timeout_at = min(limit, now() + operation.timeout) if operation.timeout else limit
+    began = now()
+    timeout_at = min(limit, began + operation.timeout) if operation.timeout else limit
     if timeout_at < limit:
         strand.limit(timeout_at)
+    if operation.is_told:
+        tell(operation, context, "started", Level.DEBUG)
     attempt = 1
     while True:
         try:
@@ -302,6 +308,10 @@ def perform(
             attempt += 1
         else:
             strand.deadline = limit
+            if operation.is_metered:
+                record(operation, context, began, now())
+            if operation.is_told:
+                tell(operation, context, "complete", Level.INFO, (now() - began) * 1000)
             return outputs
 
 
@@ -427,13 +437,28 @@ def kind_of(error: BaseException) -> str:
     return type(error).__name__
 
 
-def note(operation: Operation, error: BaseException) -> None:
+def note(operation: Operation, context: Context, error: BaseException) -> None:
     """Count a failed execution."""
     meters = operation.meters
     detail = "" if meters.first_error else describe(error)
     meters.fail(kind_of(error), detail)
+    if operation.is_told:
+        tell(operation, context, "failed", Level.ERROR, kind_of(error))
     # The frames hold the context, and the context its errors: cut the cycle, spare the collector.
     error.__traceback__ = None
+
+
+def tell(
+    operation: Operation, context: Context, what: str, level: Level, value: float | str | None = None
+) -> None:
+    """An event of a monitored step: its executions, and for checks what they found."""
+    events = context.minion.scene.events
+    if events is None:
+        return
+    events.tell(f"step.execution.{what}", level, value, operation.tags)
+    if operation.meters.type in CHECKS and what != "started":
+        found = "success" if what == "complete" else "failure" if value == "assertion" else "error"
+        events.tell(f"step.assertion.{found}", level, None, operation.tags)
 
 
 def keep_first(operation: Operation, error: BaseException) -> None:
