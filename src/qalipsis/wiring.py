@@ -36,7 +36,7 @@ class Run:
         raise NotImplementedError
 
     def stop(self, hard: bool) -> None:
-        """Stop: softly, running passes end; hard, everything is interrupted. May be called again, any time."""
+        """Softly: running passes end; hard: everything is interrupted. May be called again, at any time."""
         raise NotImplementedError
 
 

@@ -70,7 +70,7 @@ async def play(
     took = clock.now() - began
     await engine.aclose()
     ended.cancel()
-    engine.snapshot()
+    engine.meters.drain()
     counts = ScenarioLedger(memory, 0).counts
     return Played(engine, clock, took, {slot: counts[slot] for slot in Slot}, plan.name)
 

@@ -1,14 +1,12 @@
-"""Every sentence that head and factories say to each other: one frozen struct each, no code, no class names."""
+"""Every sentence that head and factories say to each other: one frozen struct each, and no code."""
 
 from __future__ import annotations
-
-from typing import Final
 
 from msgspec import Struct, field
 
 from qalipsis.plan.model import ScenarioDescriptor
 
-PROTOCOL: Final = 1
+PROTOCOL = 1
 """Version of the sentences; this one and the one before are understood."""
 
 # From the factory: who it is
@@ -181,7 +179,7 @@ class Fault(Struct, frozen=True, kw_only=True, tag="fault"):
 
 
 class ScenarioEnded(Struct, frozen=True, kw_only=True, tag="scenario_ended"):
-    """No minion of the scenario walks on this factory any more, and none will start; `at` in epoch seconds."""
+    """No minion of the scenario walks on this factory, and none will start; `at` in epoch seconds."""
 
     scenario: str
     at: float
