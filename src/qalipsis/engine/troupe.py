@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -13,8 +14,11 @@ from qalipsis.engine.operation import Operations
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.strand import Errors
 from qalipsis.engine.walk import walk
+from qalipsis.errors import CampaignRefused
 from qalipsis.metrics.events import Level
 from qalipsis.metrics.ledger import Slot
+
+_log = logging.getLogger(__name__)
 
 SLICE = 128
 """Minions started before I/O gets its turn again: about a millisecond."""
@@ -114,7 +118,10 @@ class Troupe:
                     return
             try:
                 offset, indices = next(self._starts)
-            except StopIteration:
+            except (StopIteration, CampaignRefused) as end:
+                if isinstance(end, CampaignRefused):
+                    # An author's own profile broke: whoever has not started yet stays unstarted in the books.
+                    _log.error("%s starts nobody any more: %s", scene.scenario, end)
                 self._is_starting = False
                 if self._is_open:
                     for minion in self._free:

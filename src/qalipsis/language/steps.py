@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, ClassVar
 
 from qalipsis.language.distributions import Normal, Uniform
@@ -233,4 +234,6 @@ def duration_problems(what: str, value: Any) -> list[str]:
         return [f"{what}: {error}"]
     if length < 0:
         return [f"{what} cannot be negative: {value!r}"]
+    if not isfinite(length):
+        return [f"{what} should be a finite duration, not {value!r}"]
     return []
