@@ -147,10 +147,11 @@ class WorkerEngine:
         """Until every scenario has ended here. Bounded by the caller, who may stop or abort."""
         await self._ended.wait()
 
-    def stop(self) -> None:
-        """No new starts and passes."""
-        for troupe in self._troupes.values():
-            troupe.stop()
+    def stop(self, scenario: str | None = None) -> None:
+        """No new starts and passes, of one scenario or of all."""
+        for name, troupe in self._troupes.items():
+            if scenario in (None, name):
+                troupe.stop()
 
     async def abort(self) -> None:
         """Interrupt everything; what walks counts as aborted."""
