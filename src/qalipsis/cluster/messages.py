@@ -111,10 +111,6 @@ class CloseCampaign(Struct, frozen=True, kw_only=True, tag="close_campaign"):
     """Send what is left and the final accounts, then forget the campaign."""
 
 
-class Shutdown(Struct, frozen=True, kw_only=True, tag="shutdown"):
-    """End the factory."""
-
-
 # From the factory: answers
 
 
@@ -195,14 +191,7 @@ class Final(Struct, frozen=True, kw_only=True, tag="final"):
 Presence = Handshake | Heartbeat
 Reply = HandshakeAccepted | HandshakeRefused | HeartbeatReply
 Directive = (
-    AssignFactory
-    | DeclareMinions
-    | WarmUp
-    | StartMinions
-    | StopScenario
-    | AbortCampaign
-    | CloseCampaign
-    | Shutdown
+    AssignFactory | DeclareMinions | WarmUp | StartMinions | StopScenario | AbortCampaign | CloseCampaign
 )
 Answer = DirectiveDone | DirectiveIgnored | DirectiveFailed
 Feedback = Answer | WorkerState | SnapshotTaken | WorkerSilent | Fault | ScenarioEnded | Final

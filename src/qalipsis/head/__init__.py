@@ -1,0 +1,1 @@
+"""Turns a request into a campaign: assigns, drives, merges, judges, reports. Runs no user code."""

@@ -1,0 +1,88 @@
+"""What a supervisor and its workers say to each other; directives of the head are passed on as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from qalipsis.cluster.messages import AbortCampaign, CloseCampaign, StartMinions, StopScenario, WarmUp
+from qalipsis.plan.model import ScenarioDescriptor
+
+# To the worker, each answered in order
+
+
+class Load(Struct, frozen=True, kw_only=True, tag="load"):
+    """Import the author's files and compile the scenarios."""
+
+    paths: tuple[str, ...]
+    properties: dict[str, Any]
+
+
+class Prepare(Struct, frozen=True, kw_only=True, tag="prepare"):
+    """Open the scenarios of a campaign: fleet-wide minions, in the order of the ledger."""
+
+    minions: dict[str, int]
+    weights: tuple[int, ...]
+    worker: int
+    seed: int
+    speed_factor: float
+    epoch_offset: float
+    """Epoch seconds less monotonic seconds, the same for all processes of the factory."""
+
+
+Order = Load | Prepare | WarmUp | StartMinions | StopScenario | AbortCampaign | CloseCampaign
+
+# From the worker: answers
+
+
+class Loaded(Struct, frozen=True, kw_only=True, tag="loaded"):
+    scenarios: tuple[ScenarioDescriptor, ...]
+    property_keys: tuple[str, ...]
+
+
+class Mistaken(Struct, frozen=True, kw_only=True, tag="mistaken"):
+    """The author's mistakes: (file, line, message, hint)."""
+
+    mistakes: tuple[tuple[str, int, str, str], ...]
+
+
+class Prepared(Struct, frozen=True, kw_only=True, tag="prepared"):
+    """`connections` are (host, port, how many the worker may hold); the other two count descriptors."""
+
+    planned_s: float | None
+    connections: tuple[tuple[str, int, int], ...]
+    descriptors_allowed: int
+    descriptors_open: int
+
+
+class Done(Struct, frozen=True, kw_only=True, tag="done"):
+    pass
+
+
+class Failed(Struct, frozen=True, kw_only=True, tag="failed"):
+    """`cause` as in `DirectiveFailed`."""
+
+    cause: str
+    reason: str
+
+
+WorkerAnswer = Loaded | Mistaken | Prepared | Done | Failed
+
+# From the worker: what happens
+
+
+class Frozen(Struct, frozen=True, kw_only=True, tag="frozen"):
+    """The snapshot of a second, encoded."""
+
+    data: bytes
+
+
+class Ended(Struct, frozen=True, kw_only=True, tag="ended"):
+    """The scenario has ended in this worker; `at` are epoch seconds."""
+
+    scenario: str
+    at: float
+
+
+WorkerWord = WorkerAnswer | Frozen | Ended

@@ -1,0 +1,58 @@
+"""The counters that a worker shares with its supervisor: they outlive the worker."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Sequence
+from math import inf
+
+from qalipsis.metrics.ledger import HEADER, SLOTS, ledger_bytes
+
+
+class SharedLedger:
+    """Anonymous memory behind a descriptor, which the worker inherits; sized when the scenarios are known."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.memfd_create("qalipsis-ledger")
+        self._memory: mmap.mmap | None = None
+        self._scenarios: tuple[str, ...] = ()
+
+    def size_for(self, scenarios: Sequence[str]) -> None:
+        """Make room for the counters of these scenarios, all zero, with a lease that never ends.
+
+        A worker of one machine dies with its supervisor, so nothing else has to stop it.
+        """
+        self._scenarios = tuple(scenarios)
+        size = ledger_bytes(len(self._scenarios))
+        os.ftruncate(self.descriptor, 0)
+        os.ftruncate(self.descriptor, size)
+        self._memory = mmap.mmap(self.descriptor, size)
+        with memoryview(self._memory) as whole, whole.cast("d") as cells:
+            cells[0] = inf
+
+    def read(self) -> dict[str, tuple[int, ...]]:
+        """The counters of each scenario right now, in the order of `Slot`."""
+        if self._memory is None:
+            return {}
+        with memoryview(self._memory) as whole, whole.cast("q") as cells:
+            counts = cells.tolist()
+        return {
+            scenario: tuple(counts[first : first + SLOTS])
+            for place, scenario in enumerate(self._scenarios)
+            for first in [HEADER + SLOTS * place]
+        }
+
+    def close(self) -> None:
+        """Give the memory back; safe to call twice."""
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+def map_ledger(descriptor: int, scenarios: int) -> memoryview:
+    """The worker's view of the memory behind an inherited descriptor."""
+    return memoryview(mmap.mmap(descriptor, ledger_bytes(scenarios)))

@@ -1,0 +1,271 @@
+"""Starts the workers of a factory, passes the head's directives on to them, and answers for them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from qalipsis.cluster.messages import (
+    AbortCampaign,
+    AssignFactory,
+    CloseCampaign,
+    DeclareMinions,
+    Fault,
+    Feedback,
+    ScenarioEnded,
+    SnapshotTaken,
+    StartMinions,
+    StopScenario,
+    WarmUp,
+    WorkerSilent,
+    WorkerState,
+)
+from qalipsis.errors import CampaignRefused, FactoryError, Mistake, ScenarioErrors, ServiceUnavailable
+from qalipsis.factory import limits
+from qalipsis.factory.limits import Need
+from qalipsis.factory.orders import (
+    Ended,
+    Failed,
+    Frozen,
+    Load,
+    Loaded,
+    Mistaken,
+    Order,
+    Prepare,
+    Prepared,
+    WorkerAnswer,
+)
+from qalipsis.factory.worker_handle import Body, WorkerHandle, WorkerLost
+from qalipsis.system_clock import SystemClock
+
+LOAD_SECONDS: Final = 120.0
+PREPARE_SECONDS: Final = 60.0
+WARM_UP_SECONDS: Final = 120.0
+ORDER_SECONDS: Final = 10.0
+"""For everything that a worker answers at once, unless user code blocks its loop."""
+
+SILENT_SECONDS: Final = 2.0
+"""Two snapshots that did not come: the loop is blocked, and someone should know while it lasts."""
+
+PIECE_BYTES: Final = 900 * 1024
+
+_CAUSES = {"refused": CampaignRefused, "unavailable": ServiceUnavailable}
+
+
+class Supervisor:
+    """The workers of one factory, as one.
+
+    `tell` is called with everything that happens during a campaign, in order.
+    """
+
+    def __init__(
+        self,
+        clock: SystemClock,
+        workers: int,
+        make_body: Callable[[socket.socket, int], Body],
+        tell: Callable[[Feedback], None],
+    ) -> None:
+        self._clock = clock
+        self._make_body = make_body
+        self._tell = tell
+        self._handles = tuple(
+            WorkerHandle(index, clock, self._on_word, self._on_lost) for index in range(workers)
+        )
+        self._walking: dict[str, set[int]] = {}
+        self._ended_at: dict[str, float] = {}
+        self._silence: asyncio.Task[None] | None = None
+
+    @property
+    def workers(self) -> int:
+        return len(self._handles)
+
+    async def open(self) -> None:
+        """Start the workers."""
+        for handle in self._handles:
+            await handle.open(self._make_body)
+
+    async def load(self, paths: Sequence[Path | str], properties: Mapping[str, Any]) -> Loaded:
+        """Have every worker import the scenarios; raises ScenarioErrors with all mistakes.
+
+        The first worker goes ahead, so that mistakes, and what files print, appear once.
+        """
+        order = Load(paths=tuple(map(str, paths)), properties=dict(properties))
+        first, *others = self._handles
+        loaded = _loaded(await first.ask(order, LOAD_SECONDS))
+        for answer in await _all([handle.ask(order, LOAD_SECONDS) for handle in others]):
+            if _loaded(answer) != loaded:
+                raise FactoryError(
+                    "the workers found different scenarios in the same files: "
+                    "what a file defines must not depend on the process, on chance or on the time"
+                )
+        return loaded
+
+    async def prepare(self, assignment: AssignFactory, declared: DeclareMinions) -> None:
+        """Open the scenarios everywhere; raises CampaignRefused when this machine cannot hold them."""
+        self._walking = {
+            scenario: {handle.index for handle in self._handles} for scenario in declared.minions
+        }
+        for handle in self._handles:
+            handle.ledger.size_for(tuple(declared.minions))
+        answers = await _all(
+            [
+                handle.ask(
+                    Prepare(
+                        minions=declared.minions,
+                        weights=assignment.weights,
+                        worker=assignment.first_worker + handle.index,
+                        seed=assignment.seed,
+                        speed_factor=assignment.speed_factor,
+                        epoch_offset=self._clock.epoch_offset,
+                    ),
+                    PREPARE_SECONDS,
+                )
+                for handle in self._handles
+            ]
+        )
+        needs: dict[int, Need] = {}
+        for handle, answer in zip(self._handles, answers, strict=True):
+            if not isinstance(answer, Prepared):
+                raise _failure(handle, answer)
+            needs[handle.index] = Need(
+                {(host, port): count for host, port, count in answer.connections},
+                answer.descriptors_allowed,
+                answer.descriptors_open,
+            )
+            self._tell(WorkerState(worker=handle.index, pid=handle.pid, planned_s=answer.planned_s))
+        refusal = limits.refusal(needs, limits.local_ports())
+        if refusal is not None:
+            raise CampaignRefused(refusal)
+
+    async def warm_up(self, directive: WarmUp) -> None:
+        """Connect what is to be connected; raises ServiceUnavailable when no worker could."""
+        answers = await _all([handle.ask(directive, WARM_UP_SECONDS) for handle in self._handles])
+        failures = [
+            (handle, answer)
+            for handle, answer in zip(self._handles, answers, strict=True)
+            if isinstance(answer, Failed)
+        ]
+        for handle, failed in failures:
+            if failed.cause != "unavailable" or len(failures) == len(answers):
+                raise _failure(handle, failed)
+
+    async def start(self, directive: StartMinions) -> None:
+        """Begin everywhere at the same instant."""
+        for handle, answer in zip(self._handles, await self._ask_all(directive), strict=True):
+            if isinstance(answer, Failed):
+                raise _failure(handle, answer)
+        self._silence = asyncio.create_task(self._watch_silence(directive.at - self._clock.epoch_offset))
+
+    async def stop(self, directive: StopScenario) -> None:
+        """No new starts and passes."""
+        await self._ask_all(directive)
+
+    async def abort(self, directive: AbortCampaign) -> None:
+        """Interrupt everything."""
+        await self._ask_all(directive)
+
+    async def close(self, directive: CloseCampaign) -> dict[int, dict[str, tuple[int, ...]]]:
+        """End the campaign everywhere; returns the counters of all workers, dead ones included."""
+        await self._end_silence()
+        await self._ask_all(directive)
+        return {handle.index: handle.ledger.read() for handle in self._handles}
+
+    async def aclose(self) -> None:
+        """End the workers and wait until their processes are gone."""
+        await self._end_silence()
+        await asyncio.gather(*(handle.aclose() for handle in self._handles))
+
+    async def _ask_all(self, order: Order) -> list[WorkerAnswer | None]:
+        """The answers of all workers, None of those that are dead: that is told elsewhere."""
+        return await asyncio.gather(*(self._ask(handle, order) for handle in self._handles))
+
+    async def _ask(self, handle: WorkerHandle, order: Order) -> WorkerAnswer | None:
+        try:
+            return await handle.ask(order, ORDER_SECONDS)
+        except WorkerLost:
+            return None
+
+    def _on_word(self, handle: WorkerHandle, word: Frozen | Ended) -> None:
+        match word:
+            case Frozen():
+                self._tell_snapshot(handle.index, word.data)
+            case Ended():
+                self._ended(handle.index, word.scenario, word.at)
+
+    def _tell_snapshot(self, worker: int, data: bytes) -> None:
+        pieces = [data[first : first + PIECE_BYTES] for first in range(0, len(data), PIECE_BYTES)]
+        for number, piece in enumerate(pieces):
+            self._tell(SnapshotTaken(worker=worker, piece=number, pieces=len(pieces), data=piece))
+
+    def _ended(self, worker: int, scenario: str, at: float) -> None:
+        walking = self._walking.get(scenario)
+        if walking is None or worker not in walking:
+            return
+        walking.discard(worker)
+        self._ended_at[scenario] = max(at, self._ended_at.get(scenario, at))
+        if not walking:
+            self._tell(ScenarioEnded(scenario=scenario, at=self._ended_at[scenario]))
+
+    def _on_lost(self, handle: WorkerHandle) -> None:
+        at = self._clock.epoch(self._clock.now())
+        if self._walking:
+            self._tell(
+                Fault(
+                    worker=handle.index,
+                    pid=handle.pid,
+                    reason=str(handle.lost),
+                    at=at,
+                    ledgers=handle.ledger.read(),
+                )
+            )
+        for scenario in self._walking:
+            self._ended(handle.index, scenario, at)
+
+    async def _watch_silence(self, start: float) -> None:
+        """Tell of workers that do not report while they should."""
+        told: dict[int, float] = {}
+        await asyncio.sleep(max(0.0, start - self._clock.now()))
+        while True:
+            await asyncio.sleep(0.5)
+            now = self._clock.now()
+            for handle in self._handles:
+                silence = now - max(handle.heard_at, start)
+                is_walking = any(handle.index in walking for walking in self._walking.values())
+                if silence < SILENT_SECONDS or not is_walking or now - told.get(handle.index, 0.0) < 1.0:
+                    continue
+                told[handle.index] = now
+                self._tell(WorkerSilent(worker=handle.index, seconds=silence))
+
+    async def _end_silence(self) -> None:
+        task, self._silence = self._silence, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+async def _all(asked: list[Coroutine[Any, Any, WorkerAnswer]]) -> list[WorkerAnswer]:
+    """Everyone's answer; raises only when all have answered, so that no question stays open behind it."""
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+
+def _loaded(answer: WorkerAnswer) -> Loaded:
+    match answer:
+        case Loaded():
+            return answer
+        case Mistaken():
+            raise ScenarioErrors(tuple(Mistake(*mistake) for mistake in answer.mistakes))
+        case _:
+            raise FactoryError(f"a worker answered {answer!r} when it was to load the scenarios")
+
+
+def _failure(handle: WorkerHandle, answer: WorkerAnswer) -> Exception:
+    if not isinstance(answer, Failed):
+        return FactoryError(f"worker {handle.index} gave an answer to another question: {answer!r}")
+    return _CAUSES.get(answer.cause, FactoryError)(answer.reason)

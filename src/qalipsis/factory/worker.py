@@ -1,0 +1,212 @@
+"""One worker: the only place where user code runs. Usually in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+from collections.abc import Coroutine
+from typing import Any, assert_never
+
+import msgspec
+
+from qalipsis.cluster.messages import AbortCampaign, CloseCampaign, StartMinions, StopScenario, WarmUp
+from qalipsis.engine.runner import WorkerEngine
+from qalipsis.engine.step import StepError
+from qalipsis.errors import CampaignRefused, QalipsisError, ScenarioErrors, ServiceUnavailable
+from qalipsis.factory import limits
+from qalipsis.factory.loader import load_plans
+from qalipsis.factory.orders import (
+    Done,
+    Ended,
+    Failed,
+    Frozen,
+    Load,
+    Loaded,
+    Mistaken,
+    Order,
+    Prepare,
+    Prepared,
+    WorkerAnswer,
+)
+from qalipsis.factory.pipes import Pipe
+from qalipsis.factory.properties import WorkerProperties
+from qalipsis.factory.shared_ledger import map_ledger
+from qalipsis.plan.compiler import descriptor
+from qalipsis.plan.model import Plan
+from qalipsis.plan.ownership import Ownership
+from qalipsis.system_clock import SystemClock
+
+SNAPSHOT_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Carries out the supervisor's orders, each answered in order, until the pipe ends.
+
+    An order that takes time is a task, so that an abort can interrupt it.
+    """
+
+    def __init__(self, pipe: Pipe[Order], ledger_descriptor: int) -> None:
+        self._pipe = pipe
+        self._ledger_descriptor = ledger_descriptor
+        self._plans: dict[str, Plan] = {}
+        self._clock = SystemClock()
+        self._engine: WorkerEngine | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._encoder = msgspec.msgpack.Encoder()
+
+    async def run(self) -> None:
+        """Work until the supervisor closes the pipe or dies; then everything is ended at once."""
+        try:
+            async for order in self._pipe.messages():
+                await self._accept(order)
+        finally:
+            await self._end_task()
+            await self._close_engine()
+            await self._pipe.aclose()
+
+    async def _accept(self, order: Order) -> None:
+        match order:
+            case Load():
+                self._pipe.send(self._load(order))
+            case Prepare():
+                self._begin(self._prepare(order))
+            case WarmUp():
+                self._begin(self._warm_up())
+            case StartMinions():
+                self._pipe.send(self._start(order.at))
+            case StopScenario():
+                if self._engine is not None:
+                    self._engine.stop(order.scenario)
+                self._pipe.send(Done())
+            case AbortCampaign():
+                await self._end_task()
+                if self._engine is not None:
+                    await self._engine.abort()
+                self._pipe.send(Done())
+            case CloseCampaign():
+                await self._end_task()
+                await self._close_engine()
+                self._pipe.send(Done())
+            case _:
+                assert_never(order)
+
+    def _load(self, order: Load) -> Loaded | Mistaken:
+        try:
+            found = load_plans(order.paths, WorkerProperties(order.properties, os.environ))
+        except ScenarioErrors as error:
+            return Mistaken(mistakes=tuple((m.file, m.line, m.message, m.hint) for m in error.mistakes))
+        self._plans = found.plans
+        return Loaded(
+            scenarios=tuple(descriptor(plan) for plan in found.plans.values()),
+            property_keys=tuple(sorted(found.property_keys)),
+        )
+
+    async def _prepare(self, order: Prepare) -> Prepared:
+        self._clock = SystemClock(order.epoch_offset)
+        self._engine = engine = WorkerEngine(
+            self._plans,
+            tuple(order.minions),
+            map_ledger(self._ledger_descriptor, len(order.minions)),
+            Ownership(order.weights),
+            order.worker,
+            self._clock,
+            seed=order.seed,
+            speed_factor=order.speed_factor,
+            on_ended=self._scenario_ended,
+        )
+        await engine.open(order.minions)
+        return Prepared(
+            planned_s=self._planned_seconds(order),
+            connections=tuple((host, port, count) for (host, port), count in engine.connections().items()),
+            descriptors_allowed=limits.raise_descriptor_limit(),
+            descriptors_open=limits.open_descriptors(),
+        )
+
+    def _planned_seconds(self, order: Prepare) -> float | None:
+        longest = 0.0
+        for scenario, minions in order.minions.items():
+            planned = self._plans[scenario].profile.planned_seconds(minions, order.speed_factor)
+            if planned is None:
+                return None
+            longest = max(longest, planned)
+        return longest
+
+    async def _warm_up(self) -> Done:
+        if self._engine is not None:
+            await self._engine.warm_up()
+        return Done()
+
+    def _start(self, at: float) -> Done | Failed:
+        if self._engine is None:
+            return Failed(cause="failed", reason="there is nothing to start: no campaign was prepared")
+        start = at - self._clock.epoch_offset
+        # What was made up to here stays to the end: the collector need not walk over it again and again.
+        gc.collect()
+        gc.freeze()
+        self._engine.start(start)
+        self._ticker = asyncio.create_task(self._tick(self._engine, start))
+        return Done()
+
+    async def _tick(self, engine: WorkerEngine, start: float) -> None:
+        """Freeze a snapshot at each full second after the common start."""
+        following = start + SNAPSHOT_SECONDS
+        while True:
+            reached = asyncio.Event()
+            timer = self._clock.call_at(following, reached.set)
+            try:
+                await reached.wait()
+            finally:
+                timer.cancel()
+            self._freeze(engine)
+            following = start + SNAPSHOT_SECONDS * ((self._clock.now() - start) // SNAPSHOT_SECONDS + 1)
+
+    def _freeze(self, engine: WorkerEngine) -> None:
+        self._pipe.send(Frozen(data=self._encoder.encode(engine.snapshot())))
+
+    def _scenario_ended(self, scenario: str) -> None:
+        self._pipe.send(Ended(scenario=scenario, at=self._clock.epoch(self._clock.now())))
+
+    def _begin(self, work: Coroutine[Any, Any, WorkerAnswer]) -> None:
+        self._task = asyncio.create_task(self._answer(work))
+
+    async def _answer(self, work: Coroutine[Any, Any, WorkerAnswer]) -> None:
+        answer: WorkerAnswer
+        try:
+            answer = await work
+        except asyncio.CancelledError:
+            answer = Failed(cause="failed", reason="interrupted")
+        except CampaignRefused as error:
+            answer = Failed(cause="refused", reason=str(error))
+        except (ServiceUnavailable, StepError) as error:
+            answer = Failed(cause="unavailable", reason=str(error))
+        except QalipsisError as error:
+            answer = Failed(cause="failed", reason=str(error))
+        except Exception as error:
+            _log.exception("an order of the supervisor failed")
+            answer = Failed(cause="failed", reason=f"{type(error).__name__}: {error}")
+        self._pipe.send(answer)
+
+    async def _end_task(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _close_engine(self) -> None:
+        """End what still walks, and send what was counted after the last full second."""
+        engine, self._engine = self._engine, None
+        ticker, self._ticker = self._ticker, None
+        if ticker is not None:
+            ticker.cancel()
+            await asyncio.wait([ticker])
+        if engine is None:
+            return
+        await engine.abort()
+        if ticker is not None:
+            self._freeze(engine)
+        await engine.aclose()
