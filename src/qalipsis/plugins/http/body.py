@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlencode
 
 from msgspec import Struct
+from msgspec.json import encode
 
 from qalipsis.plugins.http import multipart
 from qalipsis.plugins.http.url import pairs
@@ -35,9 +36,18 @@ def of_bytes(data: bytes) -> Body:
     return Body(data, b"Content-Length: %d\r\n\r\n" % len(data))
 
 
+def of_json(value: Any) -> Body:
+    return of_bytes(encode(value))
+
+
 def of_form(fields: Any) -> Body:
     """A form's fields, URL-encoded."""
     return of_bytes(urlencode(pairs(fields)).encode())
+
+
+def of_multipart(fields: Any, boundary: bytes) -> Body:
+    """Fields and files between boundaries; raises OSError when a file is not there."""
+    return of_pieces(multipart.pieces(fields, boundary))
 
 
 def of_pieces(pieces: list[multipart.Piece]) -> Body:
@@ -64,7 +74,7 @@ def of_content(content: Any) -> Body:
         return of_bytes(bytes(content))
     if isinstance(content, AsyncIterable):
         return _chunked(content, lambda: _async_chunks(content))
-    if isinstance(content, Iterable):
+    if isinstance(content, Iterable) and not isinstance(content, Mapping):
         return _chunked(content, lambda: _chunks(content))
     raise ValueError(f"the body should be text, bytes, a path or an iterable of bytes, not {content!r}")
 

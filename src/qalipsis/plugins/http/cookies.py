@@ -120,7 +120,8 @@ def parse(line: bytes, target: Target, path: str, now: float) -> Cookie | None:
         elif key == b"max-age" and re.fullmatch(rb"-?\d+", text):
             max_age = now + int(text[:12]) if text[:1] != b"-" else -NEVER
         elif key == b"expires":
-            expires = parse_date(text.decode("latin-1")) or expires
+            date = parse_date(text.decode("latin-1"))
+            expires = expires if date is None else date
     if max_age is not None:
         expires = max_age
     if not is_host_only and domain != host and not _may_share(host, domain):

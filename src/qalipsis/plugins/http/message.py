@@ -7,13 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
-from msgspec.json import encode as encode_json
 
 from qalipsis.engine.step import StepContext
 from qalipsis.plugins.http import body as bodies
-from qalipsis.plugins.http import multipart
 from qalipsis.plugins.http.body import Body, Stream
-from qalipsis.plugins.http.fields import Layer, Lines, bound, layers_of, lines_of
+from qalipsis.plugins.http.layers import Layer, Lines, bound, layers_of, lines_of
 from qalipsis.plugins.http.spec import RequestSpec
 from qalipsis.plugins.http.url import Target, encode_query, follow, resolve, with_query
 
@@ -195,7 +193,7 @@ def _body(spec: RequestSpec[Any]) -> tuple[Body | Callable[[Any], Body], str | N
     """The body, or the function that makes it, and its media type."""
     nothing = bodies.EMPTY if spec.method in EXPECTS_BODY else bodies.NONE
     if spec.json is not None:
-        return _made(spec.json, lambda value: bodies.of_bytes(encode_json(value))), "application/json"
+        return _made(spec.json, bodies.of_json), "application/json"
     if spec.form is not None:
         made = _made(spec.form, lambda fields: nothing if fields is None else bodies.of_form(fields))
         return made, "application/x-www-form-urlencoded"
@@ -203,7 +201,7 @@ def _body(spec: RequestSpec[Any]) -> tuple[Body | Callable[[Any], Body], str | N
         boundary = secrets.token_hex(16).encode()
         made = _made(
             spec.multipart,
-            lambda fields: bodies.of_pieces(multipart.pieces({} if fields is None else fields, boundary)),
+            lambda fields: nothing if fields is None else bodies.of_multipart(fields, boundary),
         )
         return made, f"multipart/form-data; boundary={boundary.decode()}"
     return _made(spec.body, lambda content: nothing if content is None else bodies.of_content(content)), None

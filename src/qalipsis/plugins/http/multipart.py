@@ -24,6 +24,8 @@ def pieces(fields: Mapping[str, Any], boundary: bytes) -> list[Piece]:
     A value is text, bytes, a number, a path, (file name, content) or (file name, content, media type), or a
     list of these; None leaves the name out. Raises ValueError for anything else.
     """
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"{fields!r} should be a mapping")
     body: list[Piece] = []
     for name, value in fields.items():
         for one in value if isinstance(value, list) else [value]:
@@ -66,7 +68,7 @@ def _described(name: str, value: Any) -> tuple[str | None, Piece, str]:
             )
         media_type = str(value[2]) if len(value) == 3 else _guess(value[0])
         if not media_type.isprintable():
-            raise ValueError(f"multipart: the media type of {name!r} contains a line break")
+            raise ValueError(f"the media type of {name!r} contains a line break")
         return value[0], _content(name, value[1]), media_type
     return None, _content(name, value), ""
 

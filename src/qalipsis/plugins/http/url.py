@@ -123,7 +123,9 @@ def encode_query(query: Any) -> str:
 
 
 def pairs(fields: Mapping[str, Any] | Sequence[tuple[str, Any]]) -> list[tuple[str, str]]:
-    """Names and texts of a query or a form, in the order given."""
+    """Names and texts of a query or a form, in the order given; raises ValueError when it is neither."""
+    if not _is_pairs(fields):
+        raise ValueError(f"{fields!r} should be a mapping, or a list of pairs")
     items = fields.items() if isinstance(fields, Mapping) else fields
     flat = []
     for name, value in items:
@@ -159,6 +161,14 @@ def shown(url: str) -> str:
         return url
     authority, slash, path = rest.partition("/")
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _is_pairs(fields: Any) -> bool:
+    if isinstance(fields, Mapping):
+        return True
+    return isinstance(fields, list | tuple) and all(
+        isinstance(p, tuple | list) and len(p) == 2 for p in fields
+    )
 
 
 def _escape(text: str) -> str:

@@ -1,0 +1,89 @@
+"""A client's options as the network side needs them."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from qalipsis.language.durations import seconds
+from qalipsis.plugins.http.url import Proxy, Target, parse_base, parse_proxy
+
+Connections = Literal["per-minion", "pool", "on-demand"]
+CONNECTIONS = ("per-minion", "pool", "on-demand")
+
+DEFAULT_TIMEOUT = 30.0
+DEFAULT_CONNECT_TIMEOUT = 10.0
+DEFAULT_POOL_SIZE = 10
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMG]?)(i?)[bB]?")
+_FACTORS = {"": 0, "k": 1, "m": 2, "g": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A client's options once checked: seconds, bytes and addresses instead of what the author wrote."""
+
+    target: Target
+    credentials: tuple[str, str] | None = field(repr=False)
+    """User and password written in the base URL."""
+    connections: Connections
+    warm_up: bool
+    pool_size: int
+    timeout: float
+    connect_timeout: float
+    read_timeout: float | None
+    verify: bool | str
+    """True, False, or the path of a file or folder of CA certificates."""
+    cert: tuple[str, str | None] | None
+    proxy: Proxy | None
+    follow_redirects: bool
+    max_redirects: int
+    decompress: bool
+    max_body: int
+    hosts: dict[str, str]
+    dns_ttl: float
+
+
+def settled(client: Any) -> Settings:
+    """The options of a client that has no problems."""
+    target, credentials = parse_base(client.base_url)
+    return Settings(
+        target=target,
+        credentials=credentials,
+        connections=client.connections,
+        warm_up=client.warm_up,
+        pool_size=DEFAULT_POOL_SIZE if client.pool_size is None else client.pool_size,
+        timeout=DEFAULT_TIMEOUT if client.timeout is None else seconds(client.timeout),
+        connect_timeout=(
+            DEFAULT_CONNECT_TIMEOUT if client.connect_timeout is None else seconds(client.connect_timeout)
+        ),
+        read_timeout=None if client.read_timeout is None else seconds(client.read_timeout),
+        verify=client.verify if isinstance(client.verify, bool) else os.fspath(client.verify),
+        cert=None if client.cert is None else _cert_files(client.cert),
+        proxy=None if client.proxy is None else parse_proxy(client.proxy),
+        follow_redirects=client.follow_redirects,
+        max_redirects=client.max_redirects,
+        decompress=client.decompress,
+        max_body=body_bytes(client.max_body),
+        hosts={name.lower(): address for name, address in (client.hosts or {}).items()},
+        dns_ttl=seconds(client.dns_ttl),
+    )
+
+
+def body_bytes(size: str | int) -> int:
+    """The number of bytes in `"10MB"`, `"512 KiB"` or a plain number; raises ValueError."""
+    if isinstance(size, int) and not isinstance(size, bool):
+        return size
+    found = _SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
+    if found is None:
+        raise ValueError(f'{size!r} is no size; write for example "10MB", "512KiB" or a number of bytes')
+    number, unit, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** _FACTORS[unit.lower()])
+
+
+def _cert_files(cert: Any) -> tuple[str, str | None]:
+    if isinstance(cert, tuple | list):
+        return os.fspath(cert[0]), os.fspath(cert[1])
+    return os.fspath(cert), None
