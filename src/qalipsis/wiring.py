@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import secrets
+import socket
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from qalipsis.cluster.accompanied import accompanied
+from qalipsis.cluster.codec import Sender
+from qalipsis.cluster.memory import MemoryTransport
+from qalipsis.cluster.publisher import Publisher
 from qalipsis.config.settings import Settings
+from qalipsis.factory.session import Identity, Session
+from qalipsis.factory.worker_process import WorkerProcess
+from qalipsis.factory.worker_task import WorkerTask
+from qalipsis.head.limits import Limits
+from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
+from qalipsis.head.reception import Reception
+from qalipsis.head.store import MemoryStore
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
+from qalipsis.system_clock import SystemClock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +51,23 @@ class RunRequest:
 class Run:
     """A prepared campaign: its scenarios are loaded, nothing has started yet."""
 
+    def __init__(
+        self, session: Session, reception: Reception, orchestrator: Orchestrator, timeout_seconds: float
+    ) -> None:
+        self._session = session
+        self._reception = reception
+        self._orchestrator = orchestrator
+        self._timeout_seconds = timeout_seconds
+
     async def wait(self) -> Report:
         """Run the campaign to its end; raises CampaignRefused or ServiceUnavailable when it cannot start."""
-        raise NotImplementedError
+        return await accompanied(
+            self._orchestrator.run(), self._reception.serve(), self._session.serve(self._timeout_seconds)
+        )
 
     def stop(self, hard: bool) -> None:
         """Softly: running passes end; hard: everything is interrupted. May be called again, at any time."""
-        raise NotImplementedError
+        self._orchestrator.stop(hard)
 
 
 @asynccontextmanager
@@ -47,4 +77,69 @@ async def open_run(request: RunRequest, watch: Callable[[Live], None]) -> AsyncI
     Raises ScenarioErrors with every mistake of the scenarios, and ConfigurationError. `watch` is called each
     second while the campaign runs.
     """
-    yield Run()
+    settings = request.settings
+    clock = SystemClock()
+    incarnation = time.time_ns() // 1_000_000
+    transport, store = MemoryTransport(), MemoryStore()
+    identity = Identity(
+        node=settings.factory.node_id or socket.gethostname(),
+        incarnation=incarnation,
+        zone=settings.factory.zone,
+        tenant=settings.factory.tenant,
+        tags=settings.factory.tags,
+    )
+    workers = _workers(settings.factory.workers)
+    make_body = WorkerTask if workers == 0 else partial(WorkerProcess, settings.logging)
+    session = Session(transport, clock, identity, max(1, workers), make_body)
+    try:
+        loaded = await session.load(request.paths, _resolved(request.properties))
+        request.check_keys(loaded.property_keys)
+        publisher = Publisher(transport, Sender("head", incarnation))
+        # No lease: the workers die with this process, so nothing else has to stop them.
+        reception = Reception(transport, publisher, settings.head.heartbeat_delay, lease_seconds=None)
+        campaign = _campaign(request, workers)
+        orchestrator = Orchestrator(transport, publisher, reception, store, clock, campaign, watch)
+        yield Run(session, reception, orchestrator, settings.factory.handshake.timeout)
+    finally:
+        await session.aclose()
+        await transport.aclose()
+        await store.aclose()
+
+
+def _workers(configured: int | None) -> int:
+    """By default one core is left to the parent and the service under test."""
+    return max(1, len(os.sched_getaffinity(0)) - 1) if configured is None else configured
+
+
+def _resolved(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """What the workers get: values only, for their environment they have themselves."""
+    return {key: value for key in properties if (value := properties.get(key)) is not None}
+
+
+def _campaign(request: RunRequest, workers: int) -> CampaignRequest:
+    settings = request.settings
+    campaign, validation = settings.campaign, settings.campaign.configuration.validation
+    return CampaignRequest(
+        key=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        name=campaign.name,
+        seed=secrets.randbits(63) if campaign.seed is None else campaign.seed,
+        patterns=request.patterns,
+        minions_factor=campaign.minions_factor,
+        minions_per_scenario=campaign.minions_count_per_scenario,
+        speed_factor=campaign.speed_factor,
+        start_offset=campaign.start_offset,
+        grace=settings.factory.graceful_shutdown.campaign,
+        factories_timeout=settings.factory.handshake.timeout,
+        limits=Limits(
+            max_minions=validation.max_minions_count,
+            max_duration=validation.max_execution_duration,
+            max_scenarios=validation.max_scenarios_count,
+        ),
+        environment={
+            "qalipsis": version("qalipsis"),
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "cores": len(os.sched_getaffinity(0)),
+            "workers": workers,
+        },
+    )

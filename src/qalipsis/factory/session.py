@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from qalipsis.cluster import topics
+from qalipsis.cluster.accompanied import accompanied
 from qalipsis.cluster.codec import Received, Sender
 from qalipsis.cluster.inbox import Inbox
 from qalipsis.cluster.messages import (
@@ -37,10 +38,11 @@ from qalipsis.cluster.messages import (
     StopScenario,
     WarmUp,
 )
+from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.transport import Transport
 from qalipsis.errors import CampaignRefused, FactoryError, ServiceUnavailable
 from qalipsis.factory.orders import Loaded
-from qalipsis.factory.supervisor import Supervisor
+from qalipsis.factory.supervisor import MakeBody, Supervisor
 from qalipsis.system_clock import SystemClock
 
 _log = logging.getLogger(__name__)
@@ -61,46 +63,58 @@ class Session:
     """One factory at its head. Open it, load the scenarios, then serve; close it in any case."""
 
     def __init__(
-        self, transport: Transport, clock: SystemClock, identity: Identity, supervisor: Supervisor
+        self,
+        transport: Transport,
+        clock: SystemClock,
+        identity: Identity,
+        workers: int,
+        make_body: MakeBody,
     ) -> None:
-        self._transport = transport
         self._clock = clock
         self._identity = identity
-        self._supervisor = supervisor
-        self._sender = Sender(identity.node, identity.incarnation, identity.tenant or "")
+        self._supervisor = Supervisor(clock, workers, make_body, self.tell)
+        sender = Sender(identity.node, identity.incarnation, identity.tenant or "")
+        self._publisher = Publisher(transport, sender)
         self._inbox = Inbox(transport, topics.node(identity.node))
         self._outgoing: asyncio.Queue[tuple[str, str, Message]] = asyncio.Queue()
         self._accepted: asyncio.Future[HandshakeAccepted] = asyncio.get_running_loop().create_future()
         self._scenarios: Loaded | None = None
         self._campaign = ""
         self._assignment: AssignFactory | None = None
+        self._following: set[asyncio.Task[None]] = set()
 
     def tell(self, feedback: Feedback) -> None:
         """Report what happens in the campaign; sent in the order of the calls."""
         self._say(topics.feedback(self._campaign), feedback)
 
-    async def load(self, paths: Sequence[Path | str], properties: Mapping[str, Any]) -> None:
+    async def load(self, paths: Sequence[Path | str], properties: Mapping[str, Any]) -> Loaded:
         """Start the workers and have them load the scenarios; raises ScenarioErrors."""
         await self._supervisor.open()
         self._scenarios = await self._supervisor.load(paths, properties)
+        return self._scenarios
 
     async def serve(self, timeout_seconds: float) -> None:
         """Introduce the factory and do what the head says, until this is cancelled.
 
         Raises FactoryError when the head refuses the factory, or does not answer in time.
         """
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(tasks))
-            tasks.create_task(self._publish())
-            self._say(topics.HANDSHAKE, self._handshake())
-            done, _ = await asyncio.wait([self._accepted], timeout=timeout_seconds)
-            if not done:
-                raise FactoryError(f"no head has answered the handshake within {timeout_seconds:g} s")
-            await self._beat(self._accepted.result().heartbeat_s)
+        try:
+            await accompanied(self._attend(timeout_seconds), self._listen(), self._publish())
+        finally:
+            for task in self._following:
+                task.cancel()
+            await asyncio.gather(*self._following, return_exceptions=True)
 
     async def aclose(self) -> None:
         """End the workers."""
         await self._supervisor.aclose()
+
+    async def _attend(self, timeout_seconds: float) -> None:
+        self._say(topics.HANDSHAKE, self._handshake())
+        done, _ = await asyncio.wait([self._accepted], timeout=timeout_seconds)
+        if not done:
+            raise FactoryError(f"no head has answered the handshake within {timeout_seconds:g} s")
+        await self._beat(self._accepted.result().heartbeat_s)
 
     def _handshake(self) -> Handshake:
         assert self._scenarios is not None, "load the scenarios before the handshake"
@@ -122,8 +136,7 @@ class Session:
     async def _publish(self) -> None:
         while True:
             topic, campaign, message = await self._outgoing.get()
-            _, body = self._sender.encode(message, campaign)
-            await self._transport.publish(topic, body)
+            await self._publisher.say(topic, message, campaign)
 
     async def _beat(self, period: float) -> None:
         cpu, wall = time.process_time(), self._clock.now()
@@ -135,14 +148,14 @@ class Session:
                 topics.HANDSHAKE,
                 Heartbeat(
                     state="busy" if self._campaign else "idle",
-                    sequence=self._sender.sequence,
+                    sequence=self._publisher.sequence,
                     clock=self._clock.epoch(wall),
                     cpu=(cpu - cpu_before) / (wall - wall_before),
                     loop_lag_s=max(0.0, wall - wall_before - period),
                 ),
             )
 
-    async def _listen(self, tasks: asyncio.TaskGroup) -> None:
+    async def _listen(self) -> None:
         async for received in self._inbox.messages():
             message = received.message
             match message:
@@ -163,7 +176,9 @@ class Session:
                     | CloseCampaign()
                 ):
                     # A task each, so that an abort can overtake a long preparation.
-                    tasks.create_task(self._follow(received, message))
+                    task = asyncio.create_task(self._follow(received, message))
+                    self._following.add(task)
+                    task.add_done_callback(self._following.discard)
                 case _:
                     _log.warning("a factory was sent %s, which only heads read", type(message).__name__)
 
@@ -175,7 +190,9 @@ class Session:
             answer = DirectiveFailed(directive=received.id, cause="refused", reason=str(error))
         except ServiceUnavailable as error:
             answer = DirectiveFailed(directive=received.id, cause="unavailable", reason=str(error))
-        except FactoryError as error:
+        except Exception as error:
+            if not isinstance(error, FactoryError):
+                _log.exception("a directive failed")
             answer = DirectiveFailed(directive=received.id, cause="failed", reason=str(error))
         else:
             if ignored is None:
@@ -207,7 +224,7 @@ class Session:
                 await self._supervisor.abort(directive)
             case CloseCampaign():
                 ledgers = await self._supervisor.close(directive)
-                self.tell(Final(last_sequence=self._sender.sequence, ledgers=ledgers))
+                self.tell(Final(last_sequence=self._publisher.sequence, ledgers=ledgers))
                 self._campaign, self._assignment = "", None
             case _:
                 assert_never(directive)

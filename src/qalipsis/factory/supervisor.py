@@ -54,6 +54,9 @@ PIECE_BYTES: Final = 900 * 1024
 
 _CAUSES = {"refused": CampaignRefused, "unavailable": ServiceUnavailable}
 
+MakeBody = Callable[[socket.socket, int], Body]
+"""Starts a worker that has this end of a pipe, and this descriptor for its counters."""
+
 
 class Supervisor:
     """The workers of one factory, as one.
@@ -65,7 +68,7 @@ class Supervisor:
         self,
         clock: SystemClock,
         workers: int,
-        make_body: Callable[[socket.socket, int], Body],
+        make_body: MakeBody,
         tell: Callable[[Feedback], None],
     ) -> None:
         self._clock = clock
@@ -171,6 +174,7 @@ class Supervisor:
         """End the campaign everywhere; returns the counters of all workers, dead ones included."""
         await self._end_silence()
         await self._ask_all(directive)
+        self._walking = {}
         return {handle.index: handle.ledger.read() for handle in self._handles}
 
     async def aclose(self) -> None:

@@ -73,9 +73,9 @@ class WorkerHandle:
     async def open(self, make_body: Callable[[socket.socket, int], Body]) -> None:
         """Start the worker."""
         ours, theirs = socket.socketpair()
+        self._pipe: Pipe[WorkerWord] = await open_pipe(ours, WorkerWord)
         self._body = make_body(theirs, self.ledger.descriptor)
         self.pid = self._body.pid
-        self._pipe: Pipe[WorkerWord] = await open_pipe(ours, WorkerWord)
         self.heard_at = self._clock.now()
         self._reading = asyncio.create_task(self._read())
         self._watching = asyncio.create_task(self._watch())
@@ -99,6 +99,9 @@ class WorkerHandle:
 
     async def aclose(self) -> None:
         """End the worker: in order by closing its pipe, by force when that takes too long."""
+        if self.pid == 0:
+            self.ledger.close()
+            return
         self._is_closing = True
         await self._pipe.aclose()
         await asyncio.wait([self._body.exited], timeout=EXIT_SECONDS if self.is_alive else 0.0)

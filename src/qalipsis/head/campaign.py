@@ -42,12 +42,12 @@ class Campaign:
     """Where a campaign stands. Times are seconds of the head's monotonic clock."""
 
     key: str
-    scenarios: tuple[str, ...]
     start_offset: float
     grace: float
     """How long running passes may go on after a soft stop."""
     phase: Phase = Phase.SCHEDULED
     factories: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = ()
     waiting_for: frozenset[str] = frozenset()
     """The factories whose answer is awaited."""
     walking: frozenset[tuple[str, str]] = frozenset()
@@ -75,7 +75,10 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class FactoriesFound:
+    """These factories will run these scenarios."""
+
     factories: tuple[str, ...]
+    scenarios: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ Event = Requested | FactoriesFound | Answered | CouldNot | Ended | Closed | Stop
 
 @dataclass(frozen=True, slots=True)
 class FindFactories:
-    """Choose the factories that will run the scenarios."""
+    """Choose the scenarios and the factories that will run them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,7 @@ def step(campaign: Campaign, event: Event, now: float) -> Step:
         case Requested():
             return _requested(campaign)
         case FactoriesFound():
-            return _found(campaign, event.factories, now)
+            return _found(campaign, event, now)
         case Answered():
             return _answered(campaign, event.factory, now)
         case CouldNot():
@@ -201,15 +204,16 @@ def _requested(campaign: Campaign) -> Step:
     return replace(campaign, phase=Phase.PREPARING), (FindFactories(),)
 
 
-def _found(campaign: Campaign, factories: tuple[str, ...], now: float) -> Step:
+def _found(campaign: Campaign, event: FactoriesFound, now: float) -> Step:
     if campaign.phase is not Phase.PREPARING:
         return campaign, ()
     return (
         replace(
             campaign,
             phase=Phase.ASSIGNING,
-            factories=factories,
-            waiting_for=frozenset(factories),
+            factories=event.factories,
+            scenarios=event.scenarios,
+            waiting_for=frozenset(event.factories),
             deadline=now + ASSIGNING_SECONDS,
         ),
         (Assign(),),

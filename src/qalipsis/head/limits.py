@@ -19,8 +19,8 @@ def refusal(limits: Limits, minions: Mapping[str, int]) -> str | None:
     """Why these minions, by scenario, are too much; None when they are not."""
     if len(minions) > limits.max_scenarios:
         return (
-            f"{len(minions)} scenarios are more than the {limits.max_scenarios} of a campaign: choose some with "
-            f"--scenarios, or raise {KEYS}.max-scenarios-count"
+            f"{len(minions)} scenarios are more than the {limits.max_scenarios} of a campaign: "
+            f"choose some with --scenarios, or raise {KEYS}.max-scenarios-count"
         )
     total = sum(minions.values())
     if total > limits.max_minions:

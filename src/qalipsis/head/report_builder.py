@@ -1,0 +1,207 @@
+"""Writes the report of a finished campaign from what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from qalipsis.head.accounts import Accounts
+from qalipsis.head.assignment import Assignment
+from qalipsis.head.conditions import Check, check
+from qalipsis.head.tally import Tally
+from qalipsis.head.verdict import status_of_campaign, status_of_scenario, verdict
+from qalipsis.metrics.histogram import Histogram
+from qalipsis.metrics.step_totals import StepTotals
+from qalipsis.plan.model import ScenarioDescriptor, StepDescriptor
+from qalipsis.reports.model import (
+    Bytes,
+    CampaignInfo,
+    Executions,
+    FactoryReport,
+    Latency,
+    LatencyPair,
+    Message,
+    MeterReport,
+    Report,
+    ScenarioReport,
+    Second,
+    StepReport,
+    WorkerReport,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factory:
+    """What a report says of a factory beside its figures."""
+
+    node: str
+    workers: int
+    zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A finished campaign: everything its report is made of. Times are epoch seconds."""
+
+    key: str
+    name: str
+    seed: int
+    speed_factor: float
+    started_at: float
+    ended_at: float
+    scenarios: tuple[ScenarioDescriptor, ...]
+    factories: tuple[Factory, ...]
+    assignment: Assignment
+    tally: Tally
+    timeline: tuple[Second, ...]
+    is_aborted: bool = False
+    messages: tuple[Message, ...] = ()
+    """What happened to the campaign as a whole; told with each scenario."""
+    faults: tuple[str, ...] = ()
+    environment: dict[str, Any] = field(default_factory=dict)
+
+
+def build(ending: Ending) -> Report:
+    """The report."""
+    accounts = Accounts(ending.tally, ending.assignment)
+    checks = check(ending.scenarios, ending.tally.aggregate)
+    scenarios = tuple(_scenario(ending, scenario, accounts, checks) for scenario in ending.scenarios)
+    return Report(
+        campaign=CampaignInfo(
+            key=ending.key,
+            name=ending.name,
+            status=status_of_campaign((scenario.status for scenario in scenarios), ending.is_aborted),
+            start=iso(ending.started_at),
+            end=iso(ending.ended_at),
+            duration_s=round(max(0.0, ending.ended_at - ending.started_at), 3),
+            speed_factor=ending.speed_factor,
+            seed=ending.seed,
+        ),
+        verdict=verdict(ending.tally, accounts, ending.is_aborted, ending.faults),
+        ledger=accounts.of_campaign(),
+        scenarios=scenarios,
+        timeline=ending.timeline,
+        factories=tuple(_factory(ending, factory, accounts) for factory in ending.factories),
+        environment=ending.environment,
+    )
+
+
+def iso(epoch: float) -> str:
+    """The instant as ISO-8601 UTC, to the millisecond."""
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _scenario(
+    ending: Ending, scenario: ScenarioDescriptor, accounts: Accounts, checks: Sequence[Check]
+) -> ScenarioReport:
+    known = {step.name: step for step in scenario.steps}
+    aggregate = ending.tally.aggregate
+    reported = {totals.name: totals for totals in aggregate.steps() if totals.scenario == scenario.name}
+    names = dict.fromkeys((*known, *reported))
+    steps = tuple(
+        _step(known.get(name), reported.get(name) or aggregate.step(scenario.name, name)) for name in names
+    )
+    own = [each for each in checks if each.scenario == scenario.name]
+    ledger = accounts.of_scenario(scenario.name)
+    is_cut_off = _is_everyone_lost(ending.tally) and ledger.minions.lost + ledger.minions.unstarted > 0
+    messages = list(ending.messages)
+    if is_cut_off:
+        messages.append(Message(severity="ERROR", text="every worker was lost before the scenario ended"))
+    return ScenarioReport(
+        name=scenario.name,
+        status=status_of_scenario(
+            steps, (each.expectation for each in own), ending.is_aborted, is_forced=is_cut_off
+        ),
+        ledger=ledger,
+        profile=scenario.profile,
+        steps=steps,
+        meters=_meters(ending, scenario, own),
+        expectations=tuple(each.expectation for each in own if each.meter is None),
+        messages=tuple(messages),
+    )
+
+
+def _step(known: StepDescriptor | None, totals: StepTotals) -> StepReport:
+    return StepReport(
+        name=known.name if known else totals.name,
+        type=known.type if known else totals.type,
+        executions=Executions(
+            attempted=totals.attempted,
+            successful=totals.successful,
+            failed=totals.failed,
+            errors=totals.errors,
+            retried=totals.retried,
+        ),
+        latency=LatencyPair(from_due=_latency(totals.from_due), from_sent=_latency(totals.from_sent)),
+        phases={phase: _latency(histogram) for phase, histogram in totals.phases.items()},
+        bytes=Bytes(sent=totals.bytes_sent, received=totals.bytes_received),
+        statuses={str(status): count for status, count in totals.statuses.items()},
+        histogram=totals.from_due.distribution(),
+        failures=totals.failures,
+        first_error=totals.first_error,
+        tolerated_share=known.tolerated_share if known else 0.0,
+        reported=known.reported if known else True,
+    )
+
+
+def _latency(histogram: Histogram) -> Latency:
+    return Latency(**histogram.latency())
+
+
+def _meters(ending: Ending, scenario: ScenarioDescriptor, checks: Sequence[Check]) -> tuple[MeterReport, ...]:
+    """The meters of the plan, then those that journeys made up while they ran."""
+    types = {meter.name: meter.type for meter in scenario.meters}
+    aggregate = ending.tally.aggregate
+    types |= {each.name: each.type for each in aggregate.meters() if each.scenario == scenario.name}
+    return tuple(
+        MeterReport(
+            name=name,
+            type=type,
+            values=aggregate.meter(scenario.name, name, type).values(),
+            expectations=tuple(each.expectation for each in checks if each.meter == name),
+        )
+        for name, type in types.items()
+    )
+
+
+def _factory(ending: Ending, factory: Factory, accounts: Accounts) -> FactoryReport:
+    own = {worker: tally for (node, worker), tally in ending.tally.workers.items() if node == factory.node}
+    workers = tuple(
+        WorkerReport(
+            index=index,
+            pid=worker.pid,
+            state="LOST" if worker.is_lost else "ENDED",
+            cpu_max=worker.health.cpu_max,
+            loop_lag_p99_ms=1e3 * worker.health.loop_lag_max_s,
+            start_delay_p99_ms=1e3 * worker.health.start_delay_max_s,
+            lost_at=None if worker.lost_at is None else iso(worker.lost_at),
+        )
+        for index, worker in sorted(own.items())
+    )
+    return FactoryReport(
+        node=factory.node,
+        workers=factory.workers,
+        state=_state(workers),
+        ledger=accounts.of_factory(factory.node),
+        zone=factory.zone,
+        cpu_max=max((worker.cpu_max for worker in workers), default=0.0),
+        loop_lag_p99_ms=max((worker.loop_lag_p99_ms for worker in workers), default=0.0),
+        start_delay_p99_ms=max((worker.start_delay_p99_ms for worker in workers), default=0.0),
+        lost_at=max((worker.lost_at for worker in workers if worker.lost_at), default=None)
+        if _state(workers) == "LOST"
+        else None,
+        worker_details=workers,
+    )
+
+
+def _is_everyone_lost(tally: Tally) -> bool:
+    return bool(tally.workers) and all(worker.is_lost for worker in tally.workers.values())
+
+
+def _state(workers: Sequence[WorkerReport]) -> str:
+    lost = sum(worker.state == "LOST" for worker in workers)
+    if not lost:
+        return "ENDED"
+    return "LOST" if lost == len(workers) else "DEGRADED"
