@@ -31,7 +31,7 @@ class Minion:
         self.index = index
         self.scene = scene
         self.resources: dict[Any, Resource] = {}
-        self.strand = Strand(scene)
+        self.strand = Strand(scene.wheel)
         self.has_failed = False
         self.pass_started = 0.0
         self.is_in_first_steps = False

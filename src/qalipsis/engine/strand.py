@@ -8,9 +8,8 @@ from math import inf
 from typing import Any
 
 from qalipsis.clock import TimerHandle
-from qalipsis.engine.scene import Scene
 from qalipsis.engine.step import Pending, StepError
-from qalipsis.engine.wheel import Timer
+from qalipsis.engine.wheel import Timer, TimerWheel
 
 _log = logging.getLogger(__name__)
 
@@ -34,10 +33,10 @@ class StepTimeout(StepError):
 class Strand:
     """Drives one walk at a time; `on_end(errors, is_aborted)` is called when it is over."""
 
-    __slots__ = ("_generator", "_scene", "_sleeper", "_timer", "_timer_at", "deadline", "on_end", "pending")
+    __slots__ = ("_generator", "_sleeper", "_timer", "_timer_at", "_wheel", "deadline", "on_end", "pending")
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, wheel: TimerWheel) -> None:
+        self._wheel = wheel
         self._generator: Walk | None = None
         self._sleeper: Timer | None = None
         self._timer: TimerHandle | None = None
@@ -97,7 +96,7 @@ class Strand:
         sleeper = self._sleeper
         if sleeper is None or sleeper.callback is None:  # a cancelled one still lies in its slot
             sleeper = self._sleeper = Timer(self.resume)
-        self._scene.wheel.enter(sleeper, when)
+        self._wheel.enter(sleeper, when)
         self.pending = sleeper
 
     def limit(self, at: float) -> None:
@@ -111,7 +110,7 @@ class Strand:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer_at = at
-            self._timer = self._scene.wheel.call_at(at, self._on_timer)
+            self._timer = self._wheel.call_at(at, self._on_timer)
 
     def _advance(self, go_on: Callable[[Any], None], argument: Any) -> None:
         try:
@@ -134,7 +133,7 @@ class Strand:
         at = self.deadline
         if at == inf or self._generator is None:
             return
-        if self._scene.clock.now() < at:
+        if self._wheel.now() < at:
             self.limit(at)
             return
         self.deadline = inf

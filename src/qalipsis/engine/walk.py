@@ -149,7 +149,7 @@ def walk(
                         meters.attempted += 1
                         delay = operation.delay
                         context.due = due = context.due + delay if delay else operation.call(context)
-                        if due > now():
+                        if delay or due > now():
                             strand.sleep_until(due)
                             yield
                         meters.successful += 1
@@ -404,7 +404,7 @@ def record(operation: Operation, context: Context, sent: float, done: float) -> 
 def start_forks(strand: Strand, context: Context, operation: Operation) -> list[Fork]:
     """Start every branch with a context of its own."""
     scene = context.minion.scene
-    forks = [Fork(strand, Strand(scene)) for _ in operation.branches]
+    forks = [Fork(strand, Strand(scene.wheel)) for _ in operation.branches]
     for fork, branch in zip(forks, operation.branches, strict=True):
         own = context.fork()
         own.due = scene.clock.now() if operation.is_due_now else context.due

@@ -35,7 +35,7 @@ class TimerWheel:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._now = clock.now
+        self.now = clock.now
         self._slots: dict[int, list[Timer]] = {}
         self._ticks: list[int] = []
         self._armed_tick = 0
@@ -82,7 +82,7 @@ class TimerWheel:
         self._armed_tick = 0
         ticks, slots = self._ticks, self._slots
         # Read once: whatever becomes due while the callbacks run waits until I/O had its turn.
-        limit = self._now()
+        limit = self.now()
         try:
             while ticks and ticks[0] / TICKS_PER_SECOND <= limit:
                 for timer in slots.pop(heappop(ticks)):
