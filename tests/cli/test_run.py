@@ -78,6 +78,7 @@ def start(folder: Path, started: list[subprocess.Popen[str]], *arguments: str) -
     assert process.stderr is not None
     for line in process.stderr:
         if " RUNNING" in line:
+            time.sleep(1.0)  # the start offset, after which the minions walk
             return process
     raise AssertionError("the campaign never ran")
 
