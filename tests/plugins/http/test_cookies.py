@@ -19,7 +19,7 @@ ADDRESS = parse_base("http://127.0.0.1:8080")[0]
 
 def jar(*lines: bytes, path: str = "/", target: object = SHOP) -> CookieJar:
     filled = CookieJar()
-    filled.store(lines, target, path, NOW)  # type: ignore[arg-type]
+    filled.store(lines, target, path, NOW)
     return filled
 
 

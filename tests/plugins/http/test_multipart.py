@@ -24,10 +24,10 @@ def parsed(fields: dict[str, Any]) -> list[tuple[str, str | None, str, bytes]]:
     message = message_from_bytes(head + sent(fields))
     parts = []
     for part in message.get_payload():
-        name = part.get_param("name", header="content-disposition")  # type: ignore[union-attr]
-        payload = part.get_payload(decode=True)  # type: ignore[union-attr]
-        parts.append((name, part.get_filename(), part.get_content_type(), payload))  # type: ignore[union-attr]
-    return parts  # type: ignore[return-value]
+        name = part.get_param("name", header="content-disposition")
+        payload = part.get_payload(decode=True)
+        parts.append((name, part.get_filename(), part.get_content_type(), payload))
+    return parts
 
 
 def test_the_body_looks_as_the_standard_says() -> None:

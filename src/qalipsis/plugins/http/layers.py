@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from qalipsis.language.callables import takes_context
 from qalipsis.plugins.http.auth import Basic, Bearer
@@ -26,7 +28,7 @@ Layer = Fields | Callable[[Any], Fields]
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 
 
-class Lines(NamedTuple):
+class Lines(Struct, gc=False):
     """All lines of a head, and what was found in them."""
 
     block: bytes
@@ -58,11 +60,16 @@ def layers_of(
     return _folded([*layers, _layer(spec.headers, header_fields), _layer(spec.cookies, cookie_fields)])
 
 
-def lines_of(target: Target, layers: list[Layer], context: Any) -> Lines:
+def with_host(target: Target, layers: list[Layer]) -> list[Layer]:
+    """The layers for one target, the Host line first."""
+    return _folded([{b"host": b"Host: %b\r\n" % target.host_header.encode()}, *layers])
+
+
+def lines_of(layers: list[Layer], context: Any) -> Lines:
     """The lines for one request; the context may be None when no layer is a function."""
-    fields: Fields = {b"host": b"Host: %b\r\n" % target.host_header.encode()}
+    fields: Fields = {}
     for layer in layers:
-        fields.update(_now(layer, context))
+        fields.update(layer if isinstance(layer, dict) else layer(context))
     return Lines(
         b"".join(fields.values()),
         fields[b"cookie"][len(COOKIE) : -2] if b"cookie" in fields else b"",

@@ -11,7 +11,7 @@ from msgspec import Struct
 from qalipsis.engine.step import StepContext
 from qalipsis.plugins.http import body as bodies
 from qalipsis.plugins.http.body import Body, Stream
-from qalipsis.plugins.http.layers import Layer, Lines, bound, layers_of, lines_of
+from qalipsis.plugins.http.layers import Lines, bound, layers_of, lines_of, with_host
 from qalipsis.plugins.http.spec import RequestSpec
 from qalipsis.plugins.http.url import Target, encode_query, follow, resolve, with_query
 
@@ -80,12 +80,12 @@ class RequestTemplate:
         self._target, self._path = resolve(self._base, "" if callable(spec.path) else spec.path)
         self._query = None if spec.query is None or callable(spec.query) else encode_query(spec.query)
         self._body_of, content_type = _body(spec)
-        self._layers = layers_of(spec, settings, content_type, is_foreign=False)
         self._foreign_layers = layers_of(spec, settings, content_type, is_foreign=True)
+        is_foreign = self._target is not self._base
+        self._layers = with_host(self._target, layers_of(spec, settings, content_type, is_foreign))
         self._lines: Lines | None = None
-        layers = self._layers_for(self._target)
-        if not any(map(callable, layers)):
-            self._lines = lines_of(self._target, layers, None)
+        if not any(map(callable, self._layers)):
+            self._lines = lines_of(self._layers, None)
         self._message: Message | None = None
         is_fixed = self._path_of is None and self._query_of is None and self._lines is not None
         if is_fixed and isinstance(self._body_of, Body):
@@ -120,8 +120,10 @@ class RequestTemplate:
         elif self._query_of is not None:
             path = with_query(path, encode_query(self._query_of(context)))
         lines = self._lines
-        if lines is None or target is not self._target:
-            lines = lines_of(target, self._layers_for(target), context)
+        if target is not self._target:
+            lines = lines_of(with_host(target, self._foreign_layers), context)
+        elif lines is None:
+            lines = lines_of(self._layers, context)
         body = self._body_of
         if not isinstance(body, Body):
             body = body(context)
@@ -135,9 +137,6 @@ class RequestTemplate:
             lines.cookies,
             body.reopen,
         )
-
-    def _layers_for(self, target: Target) -> list[Layer]:
-        return self._layers if target is self._base else self._foreign_layers
 
 
 def redirected(message: Message, status: int, location: bytes | str) -> Message:

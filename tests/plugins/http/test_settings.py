@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qalipsis.plugins import http
+from qalipsis.plugins.http.settings import Settings, body_bytes
+
+shop = http.client("http://shop.example")
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    settings = shop.settings()
+    assert settings == Settings(
+        target=settings.target,
+        credentials=None,
+        connections="per-minion",
+        warm_up=False,
+        pool_size=10,
+        timeout=30.0,
+        connect_timeout=10.0,
+        read_timeout=None,
+        verify=True,
+        cert=None,
+        proxy=None,
+        follow_redirects=True,
+        max_redirects=10,
+        decompress=True,
+        max_body=10_000_000,
+        hosts={},
+        dns_ttl=60.0,
+    )
+
+
+def test_options_become_seconds_bytes_and_addresses(tmp_path: Path) -> None:
+    pem = tmp_path / "pem"
+    pem.write_text("")
+    client = http.client(
+        "https://ann:secret@shop.example/api",
+        connections="pool",
+        pool_size=3,
+        timeout="2s",
+        connect_timeout=0.5,
+        read_timeout="PT1S",
+        verify=pem,
+        cert=(pem, str(pem)),
+        proxy="socks5://127.0.0.1",
+        max_body="1MiB",
+        hosts={"Shop.Example": "::1"},
+        dns_ttl=0,
+    )
+    assert client.problems() == []
+    settings = client.settings()
+    assert (settings.timeout, settings.connect_timeout, settings.read_timeout) == (2.0, 0.5, 1.0)
+    assert (settings.verify, settings.cert) == (str(pem), (str(pem), str(pem)))
+    assert settings.proxy is not None
+    assert settings.proxy.port == 1080
+    assert (settings.max_body, settings.hosts, settings.dns_ttl) == (1_048_576, {"shop.example": "::1"}, 0.0)
+    assert settings.credentials == ("ann", "secret")
+    assert replace(client, cert=str(pem)).settings().cert == (str(pem), None)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (1000, 1000),
+        ("1000", 1000),
+        ("10MB", 10_000_000),
+        ("1.5 kB", 1500),
+        ("512KiB", 524_288),
+        ("1GiB", 1 << 30),
+        ("3 b", 3),
+    ],
+)
+def test_sizes_are_read_as_people_write_them(size: str | int, expected: int) -> None:
+    assert body_bytes(size) == expected
+
+
+@pytest.mark.parametrize("size", ["", "MB", "-1MB", "1TB", None, True, 1.5])
+def test_what_is_no_size_is_explained(size: Any) -> None:
+    with pytest.raises(ValueError, match="is no size"):
+        body_bytes(size)
