@@ -12,13 +12,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvloop
-from qalipsis.plan.ownership import Ownership
+from msgspec import msgpack
 
 from benchmarks.campaign import resident_bytes
 from qalipsis import Chain
 from qalipsis.engine.runner import WorkerEngine
 from qalipsis.metrics.ledger import ledger_bytes
 from qalipsis.plan.compiler import compile_chain
+from qalipsis.plan.ownership import Ownership
 from qalipsis.plan.properties import Properties
 from qalipsis.system_clock import SystemClock
 
@@ -36,12 +37,23 @@ async def running(chain: Chain[Any], clock: SystemClock) -> AsyncIterator[tuple[
     memory.cast("d")[0] = math.inf  # the lease: this engine has no head that could lose it
     engine = WorkerEngine({plan.name: plan}, [plan.name], memory, Ownership((1,)), 0, clock)
     await engine.open({plan.name: plan.minions})
+    # As the worker does: what was made so far is left alone by the collector, and each second is frozen.
+    gc.collect()
+    gc.freeze()
+    ticker = asyncio.create_task(freeze_each_second(engine))
     try:
         at = clock.now() + START_DELAY_SECONDS
         engine.start(at)
         yield engine, at
     finally:
+        ticker.cancel()
         await engine.aclose()
+
+
+async def freeze_each_second(engine: WorkerEngine) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        msgpack.encode(engine.snapshot())
 
 
 async def wait_for(condition: Callable[[], bool]) -> None:
