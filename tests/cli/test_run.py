@@ -185,3 +185,27 @@ def test_two_interruptions_stop_at_once_and_count_what_ran_as_aborted(
     assert time.monotonic() - began < 10
     assert report_of(folder)["ledger"]["minions"]["aborted"] == 4
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_before_the_campaign_runs_leaves_nothing_behind(
+    folder: Path, started: list[subprocess.Popen[str]], sent: signal.Signals
+) -> None:
+    (folder / "scenarios.py").write_text("print('loading', flush=True)\nimport time\ntime.sleep(60)\n")
+    process = subprocess.Popen(
+        command(),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    started.append(process)
+    assert process.stdout is not None
+    assert "loading" in process.stdout.readline()
+    os.kill(process.pid, sent)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.splitlines()[-1] == "qalipsis: interrupted"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)

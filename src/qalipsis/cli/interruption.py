@@ -13,7 +13,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def interruption(stop: Callable[[bool], None]) -> Iterator[None]:
-    """Calls `stop(False)` at the first SIGINT or SIGTERM and `stop(True)`, a hard stop, at the second."""
+    """Calls `stop(False)` at the first SIGINT or SIGTERM and `stop(True)`, a hard stop, at the second.
+
+    Afterwards both are ignored: what is left is the report, and a user who is impatient with the campaign
+    must not lose that.
+    """
     loop = asyncio.get_running_loop()
     received = 0
 
@@ -21,10 +25,7 @@ def interruption(stop: Callable[[bool], None]) -> Iterator[None]:
         nonlocal received
         received += 1
         if received == 1:
-            print(
-                "stopping: running passes may end, no new ones start; Ctrl-C again stops at once",
-                file=sys.stderr,
-            )
+            print("stopping: running passes may end; Ctrl-C again stops at once", file=sys.stderr)
             stop(False)
         elif received == 2:
             print("stopping at once: what runs is interrupted and counted as aborted", file=sys.stderr)
@@ -37,3 +38,4 @@ def interruption(stop: Callable[[bool], None]) -> Iterator[None]:
     finally:
         for each in SIGNALS:
             loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_IGN)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -74,6 +75,8 @@ RUNNERS = {
 def main(given: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code and raises nothing."""
     words = list(sys.argv[1:] if given is None else given)
+    # Whoever ends us, what was opened is closed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that cannot show a character must not cost the report.
