@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qalipsis.plugins.http.cookies import MAX_COOKIES, CookieJar, parse_date, sets_cookies
+from qalipsis.plugins.http.cookies import MAX_COOKIES, CookieJar, parse_date
 from qalipsis.plugins.http.url import parse_base
 
 NOW = 1_700_000_000.0
@@ -156,8 +156,3 @@ def test_no_line_a_service_sends_is_an_exception(lines: list[bytes], path: str) 
     filled.store(lines, SHOP, "/" + path, NOW)
     header = filled.header(SHOP, "/" + path, NOW)
     assert header is None or (b"\r" not in header and b"\n" not in header)
-
-
-def test_a_head_tells_whether_it_sets_cookies() -> None:
-    assert sets_cookies(b"HTTP/1.1 200 OK\r\nsEt-CoOkie: a=b\r\n\r\n")
-    assert not sets_cookies(b"HTTP/1.1 200 OK\r\nX-Set-Cookie: a=b\r\n\r\n")

@@ -359,7 +359,7 @@ def test_no_value_can_add_a_header_or_end_the_head(path: str, name: str, value: 
 
 def test_the_minions_cookies_are_added() -> None:
     template = RequestTemplate(shop.post("/", json=1))
-    message = template.fill(Context(None), b"a=1; b=2")
+    message = template.fill(Context(None)).with_cookies(b"a=1; b=2")
     assert received(message)["cookie"] == "a=1; b=2"
     assert received(message).body == b"1"
     assert "cookie" not in received(template.fill(Context(None)))

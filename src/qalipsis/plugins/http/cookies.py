@@ -89,11 +89,6 @@ class CookieJar:
         return b"; ".join([cookie.pair for cookie in found])
 
 
-def sets_cookies(head: bytes) -> bool:
-    """True when a Set-Cookie stands in a response's head: asked of every response, 0.2 µs."""
-    return head.lower().find(b"\nset-cookie:") >= 0  # `find` takes two thirds of the time of `in`
-
-
 def parse(line: bytes, target: Target, path: str, now: float) -> Cookie | None:
     """The cookie that one Set-Cookie value describes; None when it must be ignored."""
     first, *attributes = line.split(b";")

@@ -25,7 +25,8 @@ from qalipsis.plugins.http.url import Target
 Layer = Fields | Callable[[Any], Fields]
 """Lines that are known already, or a function that finds them in the context."""
 
-ACCEPT_ENCODING = "gzip, deflate, br, zstd"
+DEFAULTS = header_fields({"User-Agent": f"qalipsis/{version('qalipsis')}", "Accept": "*/*"})
+DECOMPRESSING = header_fields({"Accept-Encoding": "gzip, deflate, br, zstd"})
 
 
 class Lines(Struct, gc=False):
@@ -45,12 +46,10 @@ def layers_of(
     A request to another origin than the client's goes without the client's credentials.
     """
     client = spec.client
-    basics: dict[str, Any] = {"User-Agent": f"qalipsis/{version('qalipsis')}", "Accept": "*/*"}
-    if settings.decompress:
-        basics["Accept-Encoding"] = ACCEPT_ENCODING
+    layers: list[Layer] = [DEFAULTS, DECOMPRESSING if settings.decompress else {}]
     if content_type is not None:
-        basics["Content-Type"] = content_type
-    layers: list[Layer] = [header_fields(basics), _layer(client.headers, header_fields)]
+        layers.append(header_fields({"Content-Type": content_type}))
+    layers.append(_layer(client.headers, header_fields))
     if spec.auth is not None:
         layers.append(_auth_layer(spec.auth))
     elif not is_foreign and client.auth is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -80,7 +81,7 @@ class RequestTemplate:
         self._target, self._path = resolve(self._base, "" if callable(spec.path) else spec.path)
         self._query = None if spec.query is None or callable(spec.query) else encode_query(spec.query)
         self._body_of, content_type = _body(spec)
-        self._foreign_layers = layers_of(spec, settings, content_type, is_foreign=True)
+        self._make_foreign_layers = partial(layers_of, spec, settings, content_type, is_foreign=True)
         is_foreign = self._target is not self._base
         self._layers = with_host(self._target, layers_of(spec, settings, content_type, is_foreign))
         self._lines: Lines | None = None
@@ -96,17 +97,13 @@ class RequestTemplate:
         """True when every execution sends the same message, apart from the minion's cookies."""
         return self._message is not None
 
-    def fill(self, context: StepContext, cookie_header: bytes | None = None) -> Message:
-        """The message for this execution.
+    def fill(self, context: StepContext) -> Message:
+        """The message for this execution; the minion's cookies come by its `with_cookies`.
 
-        `cookie_header` is the jar's for the message's target and path. When they depend on the context, fill
-        first, ask the jar, and add its header by `with_cookies`. Raises ValueError when the request would be
-        no valid one, OSError for a missing file, or whatever an author's function raised.
+        Raises ValueError when the request would be no valid one, OSError for a missing file, or whatever an
+        author's function raised.
         """
-        message = self._message
-        if message is None:
-            message = self._build(context)
-        return message if cookie_header is None else message.with_cookies(cookie_header)
+        return self._message or self._build(context)
 
     def _build(self, context: Any) -> Message:
         target, path = self._target, self._path
@@ -121,7 +118,7 @@ class RequestTemplate:
             path = with_query(path, encode_query(self._query_of(context)))
         lines = self._lines
         if target is not self._target:
-            lines = lines_of(with_host(target, self._foreign_layers), context)
+            lines = lines_of(with_host(target, self._make_foreign_layers()), context)
         elif lines is None:
             lines = lines_of(self._layers, context)
         body = self._body_of

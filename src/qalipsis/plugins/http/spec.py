@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypedDict, Unpack, overload
 
@@ -149,11 +150,21 @@ class HttpClient:
 
     def settings(self) -> Settings:
         """The checked options; call only when `problems()` is empty."""
-        return settled(self)
+        return self._settings
 
     def problems(self) -> list[str]:
         """Every mistake in the options, each as a sentence that says what to write instead."""
-        return list(client_problems(self))
+        return list(self._problems)
+
+    # Journeys make requests while they run, so that these are asked for again and again.
+
+    @cached_property
+    def _settings(self) -> Settings:
+        return settled(self)
+
+    @cached_property
+    def _problems(self) -> tuple[str, ...]:
+        return tuple(client_problems(self))
 
     def __repr__(self) -> str:
         return f"HttpClient({shown(self.base_url) if isinstance(self.base_url, str) else self.base_url!r})"

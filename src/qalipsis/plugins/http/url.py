@@ -15,6 +15,7 @@ PROXY_PORTS = {"http": 3128, "socks5": 1080, "socks5h": 1080}
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._?"
 _UNSAFE = re.compile(r"[^!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_BLANK = re.compile(r"[\s\x00-\x20]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _HOST = re.compile(
     r"[A-Za-z0-9_]([A-Za-z0-9_\-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_\-]*[A-Za-z0-9_])?)*\.?"
@@ -185,7 +186,7 @@ def _split(
 ) -> SplitResult:
     if not isinstance(url, str):
         raise ValueError(f"{url!r} is no URL; write it as text, {example}")
-    if any(character.isspace() or ord(character) < 32 for character in url.strip()):
+    if _BLANK.search(url.strip()):
         raise ValueError(f"{shown(url)!r} contains a space or a control character")
     try:
         parts = urlsplit(url.strip())
