@@ -157,3 +157,14 @@ def test_a_scenario_file_may_have_the_name_of_a_standard_module(tmp_path: Path) 
     import random
 
     assert random.random() < 1
+
+
+def test_a_secret_property_is_not_shown_when_it_is_wrong(tmp_path: Path) -> None:
+    [mistake] = mistakes(
+        tmp_path,
+        """
+        a = scenario("a").start().returns(prop("shop.password", type=int))
+        """,
+        **{"shop.password": "hunter2"},
+    )
+    assert "hunter2" not in str(mistake)

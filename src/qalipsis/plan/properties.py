@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from qalipsis.config.secret import is_secret
 from qalipsis.errors import Mistake
 from qalipsis.language.durations import seconds
 from qalipsis.language.prop import Missing, Prop
@@ -80,10 +81,9 @@ class Properties:
             return convert(value, placeholder.type)
         except (TypeError, ValueError) as error:
             wanted = getattr(placeholder.type, "__name__", str(placeholder.type))
+            shown, hint = ("***", "") if is_secret(placeholder.key) else (repr(value), str(error))
             self._mistake(
-                placeholder,
-                f"the property {placeholder.key!r} should be a {wanted}, not {value!r}",
-                str(error),
+                placeholder, f"the property {placeholder.key!r} should be a {wanted}, not {shown}", hint
             )
             return None
 

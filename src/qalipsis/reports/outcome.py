@@ -11,8 +11,18 @@ SERIOUS = frozenset({"ERROR", "ABORT"})
 
 
 def visible_steps(scenario: ScenarioReport) -> tuple[StepReport, ...]:
-    """The steps a report shows: those of the engine itself start with two underscores."""
-    return tuple(step for step in scenario.steps if not step.name.startswith("__"))
+    """The steps a report shows.
+
+    Two underscores hide a step; one marks a step without a name of its own, which shows when it has
+    something to tell: a failure or a duration.
+    """
+    return tuple(step for step in scenario.steps if _is_visible(step))
+
+
+def _is_visible(step: StepReport) -> bool:
+    if step.name.startswith("__"):
+        return False
+    return bool(not step.name.startswith("_") or step.executions.failed or step.latency.from_due.count)
 
 
 def is_failing(step: StepReport) -> bool:
