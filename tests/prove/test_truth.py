@@ -81,25 +81,24 @@ def test_a_run_that_ends_by_the_clock_reports_exactly_the_requests_of_the_access
 
 
 @pytest.mark.parametrize(
-    ("duration", "attempts"), [("4s", 3), pytest.param("30s", 1, marks=prove)], ids=["short", "long"]
+    ("duration", "percentiles"),
+    [("4s", ("p50_ms",)), pytest.param("30s", ("p50_ms", "p99_ms"), marks=prove)],
+    ids=["short", "long"],
 )
-def test_the_service_time_is_the_delay_that_the_server_keeps(duration: str, attempts: int) -> None:
-    """A neighbour that takes the core for a moment may spoil the p99 of a short run, but not of three."""
+def test_the_service_time_is_the_delay_that_the_server_keeps(
+    duration: str, percentiles: tuple[str, ...]
+) -> None:
+    """The 99th percentile needs a machine without neighbours: they delay the server and the injector alike."""
     delay_ms, tolerance_ms = 50.0, max(1.0, 0.02 * 50.0)
-    found = []
-    for _ in range(attempts):
-        with running_shop(delay="50ms", arguments=["--exact"]) as shop:
-            run = run_campaign(
-                SCENARIOS / "open.py",
-                {"target.url": shop.url, "bench.rate": 100, "bench.duration": duration},
-            )
-        assert_sound(run)
-        service_time = run.step("get")["latency"]["from_sent"]
-        assert service_time["min_ms"] >= delay_ms * 0.996  # the histogram's own error
-        found.append((service_time["p50_ms"], service_time["p99_ms"]))
-        if all(abs(percentile - delay_ms) <= tolerance_ms for percentile in found[-1]):
-            return
-    pytest.fail(f"p50 and p99 in ms: {found}, expected {delay_ms} ± {tolerance_ms}")
+    with running_shop(delay="50ms", arguments=["--exact"]) as shop:
+        run = run_campaign(
+            SCENARIOS / "open.py", {"target.url": shop.url, "bench.rate": 100, "bench.duration": duration}
+        )
+    assert_sound(run)
+    service_time = run.step("get")["latency"]["from_sent"]
+    assert service_time["min_ms"] >= delay_ms * 0.996  # the histogram's own error
+    for percentile in percentiles:
+        assert service_time[percentile] == pytest.approx(delay_ms, abs=tolerance_ms)
 
 
 # a server that stands still
