@@ -97,8 +97,21 @@ class Supervisor:
         """
         order = Load(paths=tuple(map(str, paths)), properties=dict(properties))
         first, *others = self._handles
-        loaded = _loaded(await first.ask(order, LOAD_SECONDS))
-        for answer in await _all([handle.ask(order, LOAD_SECONDS) for handle in others]):
+        try:
+            loaded = _loaded(await first.ask(order, LOAD_SECONDS))
+            answers = await _all([handle.ask(order, LOAD_SECONDS) for handle in others])
+        except WorkerLost as error:
+            raise ScenarioErrors(
+                (
+                    Mistake(
+                        ", ".join(order.paths),
+                        0,
+                        f"the process that imports the scenarios {error.reason}",
+                        "what a file runs when it is imported must not end or block the process",
+                    ),
+                )
+            ) from error
+        for answer in answers:
             if _loaded(answer) != loaded:
                 raise FactoryError(
                     "the workers found different scenarios in the same files: "

@@ -122,6 +122,8 @@ class WorkerHandle:
                         self._answer(word)
         except PipeBroken as error:
             self._kill(f"wrote what is no message into its pipe ({error}) and was killed")
+        # The pipe ends a moment before the exit is seen, and how the process ended is the better reason.
+        await asyncio.wait([self._body.exited], timeout=LAST_WORDS_SECONDS)
         if not self._is_closing:
             self._kill("closed its pipe and was killed")
 
@@ -139,7 +141,6 @@ class WorkerHandle:
         self._end(self._killed or reason)
 
     def _kill(self, reason: str) -> None:
-        # A pipe also ends because the process did: how that one ended is the better reason.
         if not self._body.exited.done():
             self._killed = self._killed or reason
             self._body.kill()

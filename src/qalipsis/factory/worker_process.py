@@ -71,7 +71,7 @@ def describe_exit(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    hint = ", which is also what the kernel does when memory runs out" if -code == signal.SIGKILL else ""
+    hint = " (as the kernel does when memory runs out)" if -code == signal.SIGKILL else ""
     return f"was killed by {name}{hint}"
 
 
