@@ -168,3 +168,17 @@ def test_a_secret_property_is_not_shown_when_it_is_wrong(tmp_path: Path) -> None
         **{"shop.password": "hunter2"},
     )
     assert "hunter2" not in str(mistake)
+
+
+def test_a_client_that_only_a_journey_uses_declares_its_properties(tmp_path: Path) -> None:
+    source = """
+        from qalipsis.plugins import http
+        shop = http.client(prop("shop.url", type=str))
+
+        @journey("browse")
+        async def browse(minion):
+            await minion.do(shop.get("/"))
+        """
+    assert load(tmp_path, source, **{"shop.url": "http://127.0.0.1"}).property_keys == {"shop.url"}
+    [missing] = mistakes(tmp_path, source)
+    assert "'shop.url'" in missing.message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from hashlib import sha256
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -39,7 +39,9 @@ def load_plans(paths: Sequence[str | Path], values: Mapping[str, Any]) -> Loaded
     for file in _files(paths, mistakes):
         module = _import(file, mistakes)
         if module is not None:
+            _declare(module, properties)
             found.update(_chains(module, mistakes))
+    mistakes.extend(properties.mistakes)
     plans: dict[str, Plan] = {}
     for chain in found.values():
         plan, problems = compile_chain(chain, properties)
@@ -148,6 +150,13 @@ def _import(file: Path, mistakes: list[Mistake]) -> ModuleType | None:
     else:
         return module
     return None
+
+
+def _declare(module: ModuleType, properties: Properties) -> None:
+    """Resolve what the module describes beside its scenarios: a journey uses it only as it runs."""
+    for value in vars(module).values():
+        if is_dataclass(value) and not isinstance(value, type | Chain | Scenario | Journey):
+            properties.resolve(value)
 
 
 def _chains(module: ModuleType, mistakes: list[Mistake]) -> dict[int, Chain[Any]]:
