@@ -140,7 +140,7 @@ class Connector:
             destination = (await self._resolver.find(target.host, target.port))[0].sockaddr[0]
         found = now()
         phase.name = "connect"
-        sock = await self._connect(addresses, began + limit, f"{host}:{port}")
+        sock = await connect_any(addresses, limit - (found - began), f"{host}:{port}")
         try:
             if self._proxy is not None and (target.is_tls or self._proxy.scheme != "http"):
                 await open_tunnel(sock, self._proxy, destination, target.port)
@@ -154,35 +154,6 @@ class Connector:
         except BaseException:
             sock.close()  # does nothing once a transport has taken it over
             raise
-
-    async def _connect(self, addresses: list[Address], deadline: float, where: str) -> socket.socket:
-        """The first address that answers; each gets its share of the time that is left."""
-        loop = asyncio.get_running_loop()
-        failure: StepError | None = None
-        for place, address in enumerate(addresses):
-            left = deadline - self._now()
-            share = left / (len(addresses) - place)
-            sock = None
-            try:
-                sock = socket.socket(address.family, socket.SOCK_STREAM)
-                sock.setblocking(False)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                async with asyncio.timeout(share):
-                    await loop.sock_connect(sock, address.sockaddr)
-            except TimeoutError as error:
-                _close(sock)
-                failure = StepError("connect-timeout", f"no answer from {where} within {share:.3g} s")
-                failure.__cause__ = error
-            except OSError as error:
-                _close(sock)
-                failure = connect_failure(error, where)
-            except BaseException:
-                _close(sock)
-                raise
-            else:
-                return sock
-        assert failure is not None
-        raise failure
 
     async def _hand_over(self, sock: socket.socket, make: Callable[[], P]) -> P:
         loop = asyncio.get_running_loop()
@@ -219,6 +190,40 @@ class Connector:
                 "tls", f"the TLS handshake with {target.host}:{target.port} failed: {reason}"
             ) from error
         return protocol
+
+
+async def connect_any(addresses: list[Address], seconds: float, where: str) -> socket.socket:
+    """A socket connected to the first address that answers; each gets its share of the time that is left.
+
+    Raises StepError with the class of the last failure.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    failure: StepError | None = None
+    for place, address in enumerate(addresses):
+        share = (deadline - loop.time()) / (len(addresses) - place)
+        try:
+            return await _connect(address, share)
+        except TimeoutError as error:
+            failure = StepError("connect-timeout", f"no answer from {where} within {share:.3g} s")
+            failure.__cause__ = error
+        except OSError as error:
+            failure = connect_failure(error, where)
+    assert failure is not None
+    raise failure
+
+
+async def _connect(address: Address, seconds: float) -> socket.socket:
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(seconds):
+            await asyncio.get_running_loop().sock_connect(sock, address.sockaddr)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class Phase:
@@ -281,8 +286,3 @@ def connect_failure(error: OSError, where: str) -> StepError:
     failure = StepError(kind, text)
     failure.__cause__ = error
     return failure
-
-
-def _close(sock: socket.socket | None) -> None:
-    if sock is not None:
-        sock.close()
