@@ -108,12 +108,12 @@ class Agent:
 
     async def aclose(self) -> None:
         """Close the pools and what is still connecting; safe to call twice."""
+        for pool in self._pools.values():
+            pool.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for pool in self._pools.values():
-            pool.close()
         await self._connector.aclose()
 
     def _pool(self, origin: tuple[str, str, int]) -> Pool:

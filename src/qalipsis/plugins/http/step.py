@@ -259,7 +259,12 @@ class Request(Struct, gc=False):
         return True
 
     def connect(self, supply: Supply) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled():  # perhaps before it did anything at all
+                supply.missed()
+
         self.task = self.step.agent.spawn(self.connect_and_serve(supply))
+        self.task.add_done_callback(ended)
 
     async def connect_and_serve(self, supply: Supply) -> None:
         step = self.step
@@ -267,9 +272,6 @@ class Request(Struct, gc=False):
             connection = await step.agent.connect(
                 self.message.target, supply, step.meters, self.deadline - step.now()
             )
-        except asyncio.CancelledError:
-            supply.missed()
-            raise
         except Exception as error:
             supply.missed()
             self.give_up(error)
