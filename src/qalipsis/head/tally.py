@@ -48,6 +48,8 @@ class Tally:
         worker = self.workers.get(place)
         if worker is None or not self.aggregate.add(source(place), snapshot):
             return
+        if worker.is_lost:
+            return  # what it counted last was read after this snapshot was made
         self._load.add(source(place), snapshot)
         worker.health.add(snapshot.health)
         worker.ledgers = snapshot.ledgers
