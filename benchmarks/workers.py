@@ -12,17 +12,17 @@ from benchmarks.campaign import SCENARIOS, CampaignRun, run_campaign
 from benchmarks.cores import USABLE
 from benchmarks.figure import Figure
 from benchmarks.nginx import nginx
-from benchmarks.throughput import checked
+from benchmarks.throughput import LOOP, checked
 
 MINIONS = 64
 TURNS = 3
 
 
 def measure(is_quick: bool) -> list[Figure]:
-    requests = 300_000 if is_quick else 1_500_000
+    seconds = 7 if is_quick else 14
     with nginx() as server:
         runs = [
-            (campaign(server.url, requests, 1), campaign(server.url, requests, 2))
+            (campaign(server.url, seconds, 1), campaign(server.url, seconds, 2))
             for _ in range(1 if is_quick else TURNS)
         ]
     one, two = ([pair[place] for pair in runs] for place in (0, 1))
@@ -36,13 +36,14 @@ def measure(is_quick: bool) -> list[Figure]:
     ]
 
 
-def campaign(url: str, requests: int, workers: int) -> CampaignRun:
+def campaign(url: str, seconds: int, workers: int) -> CampaignRun:
     properties = {
         "target.url": url,
         "bench.minions": MINIONS,
-        "bench.requests-per-minion": requests // MINIONS,
+        "bench.duration": f"{seconds}s",
+        "bench.requests-per-pass": LOOP,
     }
-    return checked(run_campaign(SCENARIOS / "closed.py", properties, workers=workers))
+    return checked(run_campaign(SCENARIOS / "passes.py", properties, workers=workers))
 
 
 def cpu(run: CampaignRun) -> float:

@@ -1,4 +1,4 @@
-"""GET and verify, one request per pass, for a time: each request also pays for the pass around it."""
+"""GET and verify for a time, several requests per pass, or one: then each pays for the pass around it."""
 
 from qalipsis import profile, prop, scenario
 from qalipsis.plugins import http
@@ -16,6 +16,7 @@ passes = (
     .start()
     .then(target.get("/"))
     .named("get")
+    .iterate(prop("bench.requests-per-pass", default=1))
     .verify(lambda response: response.status == 200)
     .named("status-is-200")
 )
