@@ -50,6 +50,15 @@ def evaluate(condition: Condition, measured: Measured) -> tuple[bool, float | No
     return _holds(condition.operator, actual, condition.bounds), actual
 
 
+def may_yet_hold(condition: Condition, actual: float) -> bool:
+    """Whether a figure that only grows, and does not satisfy the condition now, can come to satisfy it."""
+    match condition.operator:
+        case "is_equal" | "is_between":
+            return actual < condition.bounds[0]
+        case operator:
+            return operator not in ("is_less_than", "is_less_than_or_equal")
+
+
 def describe(condition: Condition, subject: str) -> str:
     """The condition in words: `p95 of latency is less than 1 s`."""
     figure = _duration if condition.is_duration else _number
