@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -204,3 +205,39 @@ async def test_a_journey_is_set_up_once(play: Any) -> None:
 
     await play(walk.chain(), find_step=find)
     assert seen == [7]
+
+
+async def test_a_journey_that_swallows_its_cancellation_sends_nothing_more(play: Any) -> None:
+    import asyncio
+
+    aborted: list[Any] = []
+
+    @journey("j")
+    async def walk(minion: Minion) -> None:
+        for _ in range(50):
+            with suppress(asyncio.CancelledError):
+                await minion.do(ECHO, name="one")
+
+    def meddle(engine: Any, elapsed: float) -> None:
+        if elapsed >= 1 and not aborted:
+            aborted.append((STEPS[0].begun[-1], asyncio.ensure_future(engine.abort())))
+
+    played = await play(walk.chain(), find_step=find, meddle=meddle)
+    assert STEPS[0].begun[-1] == aborted[0][0]
+    assert played[Slot.MINIONS_ABORTED] == 1
+
+
+async def test_specs_that_a_journey_makes_anew_each_time_do_not_pile_up(play: Any) -> None:
+    @journey("j", minions=1)
+    async def walk(minion: Minion) -> None:
+        for number in range(2_000):
+            await minion.do(Echo(0.001 + number / 1e9), name="one")
+
+    played = await play(walk.chain(), find_step=find)
+    assert played.step("one").successful == 2_000
+    [assembly] = played.engine._assemblies.values()
+    assert len(assembly._inner) <= 512
+    assert len(assembly.steps) == 0
+
+
+ECHO = Echo(0.1)

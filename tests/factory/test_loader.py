@@ -182,3 +182,26 @@ def test_a_client_that_only_a_journey_uses_declares_its_properties(tmp_path: Pat
     assert load(tmp_path, source, **{"shop.url": "http://127.0.0.1"}).property_keys == {"shop.url"}
     [missing] = mistakes(tmp_path, source)
     assert "'shop.url'" in missing.message
+
+
+def test_a_coroutine_function_where_none_is_awaited_is_a_mistake(tmp_path: Path) -> None:
+    [mistake] = mistakes(
+        tmp_path,
+        """
+        async def check(value): return False
+        a = scenario("a").start().returns(1).verify(check)
+        """,
+    )
+    assert "execute" in mistake.hint
+
+
+def test_expectations_inside_branches_count(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        """
+        a = scenario("a").start().stage(
+            "st", lambda c: c.returns(1).named("one").expect(step("one").failed_share.is_less_than(0.5))
+        )
+        """,
+    )
+    assert len(loaded.plans["a"].expectations) == 1

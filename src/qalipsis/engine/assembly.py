@@ -25,6 +25,8 @@ StepFactory = Callable[[Any], BeginStep | ExecuteStep]
 MAX_INNER_NAMES = 100
 MAX_INNER_STEPS = 512
 """Specs of journeys kept open; those made anew in each pass push out the oldest."""
+QUICK = (Kind.CALL, Kind.EXPAND, Kind.SPLIT, Kind.ERRORS, Kind.RECOVER)
+"""Kinds that wait for nobody."""
 RECORDING = (Mode.BEGIN, Mode.COROUTINE, Mode.STAGE)
 """Modes that record their latency whether monitored or not."""
 MODES = {"stage": Mode.STAGE, "choose": Mode.CHOOSE, "gather": Mode.GATHER}
@@ -87,6 +89,7 @@ class Assembly:
         meters = self._scene.meters.step(self._scene.scenario, name, resolved.kind)
         operation = await self._plain(resolved, name, meters, ())
         if len(self._inner) >= MAX_INNER_STEPS:
+            # Not closed: what it shares with the other steps of its client is still in use.
             self._inner.pop(next(iter(self._inner)))
         # The spec is kept beside its operation: its id must not be given to another one meanwhile.
         self._inner[id(spec), name] = (spec, operation)
@@ -96,13 +99,16 @@ class Assembly:
         self._scene.meters.meter(self._scene.scenario, name, "timer").record(duration)
 
     async def aclose(self) -> None:
-        for step in self.steps:
+        of_journeys = [operation.step for _, operation in self._inner.values() if operation.step is not None]
+        for step in (*self.steps, *of_journeys):
             await step.aclose()
 
     async def _operation(self, node: Node) -> Operation:
         meters = self._scene.meters.step(self._scene.scenario, node.name, node.kind)
         branches = tuple([await self.chain(branch) for branch in node.branches])
         operation = await self._plain(node.spec, node.name, meters, branches)
+        if operation.step is not None:
+            self.steps.append(operation.step)
         operation.index = node.index
         operation.retry = node.retry
         operation.timeout = node.timeout or 0.0
@@ -126,8 +132,10 @@ class Assembly:
             key = len(self._shared)
             self._shared[f"pace {key}"] = name
             operation = _calling(Kind.PAUSE, name, meters, builtin.PACES[kind](spec, key))
-            if isinstance(spec, steps.Delay) and not isinstance(spec.duration, Uniform | Normal):
-                operation.delay = seconds(spec.duration)
+            if isinstance(spec, steps.Delay):
+                operation.is_length = True
+                if not isinstance(spec.duration, Uniform | Normal):
+                    operation.delay = seconds(spec.duration)
             return operation
         if kind is steps.Recover:
             return _calling(Kind.RECOVER, name, meters, builtin.catch_errors(spec))
@@ -165,11 +173,13 @@ class Assembly:
                 shared=self._shared,
             )
         )
-        self.steps.append(step)
         begin = getattr(step, "begin", None)
         if begin is None:
-            return _coroutine(name, meters, step.execute)  # type: ignore[union-attr]
+            operation = _coroutine(name, meters, step.execute)  # type: ignore[union-attr]
+            operation.step = step
+            return operation
         operation = Operation(Kind.BEGIN, name, meters)
+        operation.step = step
         operation.mode = Mode.BEGIN
         operation.begin = begin
         return operation
@@ -189,8 +199,13 @@ def _coroutine(name: str, meters: StepMeters, function: Callable[[Any], Any]) ->
     return operation
 
 
+def _is_quick(operation: Operation) -> bool:
+    return operation.kind in QUICK or (operation.kind is Kind.PERFORM and operation.mode is Mode.CALL)
+
+
 def _slow_down(operation: Operation) -> None:
     """Retries, monitoring, and deadlines around code that is not I/O take the general path."""
+    operation.is_slow = True
     if operation.kind in (Kind.CALL, Kind.BEGIN, Kind.PAUSE):
         operation.kind = Kind.PERFORM
 
@@ -203,7 +218,13 @@ def _link(operations: list[Operation]) -> None:
         operation = operations[place]
         operation.on_error = on_error
         if operation.kind in (Kind.ERRORS, Kind.RECOVER):
-            on_error = place
+            # An iterated one is entered through its loop.
+            on_error = place - 1 if place and operations[place - 1].kind is Kind.LOOP else place
+    is_planned = True
     for before, operation in pairwise(operations):
-        is_planned = before.mode is Mode.PAUSE or before.kind is Kind.LOOP
+        # `due` is planned at the start of a pass, after pauses and loops; synchronous steps pass it on, so
+        # that a late start shows in the first request. What waits for others makes it the moment it is done.
+        is_planned = (
+            before.mode is Mode.PAUSE or before.kind is Kind.LOOP or (is_planned and _is_quick(before))
+        )
         operation.is_due_now = not is_planned

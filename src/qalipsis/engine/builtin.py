@@ -160,15 +160,15 @@ def log_errors(spec: steps.LogErrors) -> Call:
     return call
 
 
-# Pauses return the moment to go on at.
+# A delay returns its length, a pace the moment to go on at.
 
 
 def delay(spec: steps.Delay) -> Call:
     duration = spec.duration
     if isinstance(duration, Uniform | Normal):
-        return lambda context: context.due + draw(duration, context.minion.random)
+        return lambda context: draw(duration, context.minion.random)
     fixed = seconds(duration)
-    return lambda context: context.due + fixed
+    return lambda context: fixed
 
 
 def pace(next_period: Callable[[float], float], key: int) -> Call:

@@ -21,7 +21,17 @@ class Context:
     monotonic clock.
     """
 
-    __slots__ = ("due", "errors", "is_tail", "iteration", "minion", "operation", "outputs", "value")
+    __slots__ = (
+        "due",
+        "errors",
+        "is_over",
+        "is_tail",
+        "iteration",
+        "minion",
+        "operation",
+        "outputs",
+        "value",
+    )
 
     def __init__(self, minion: Minion, value: Any, due: float, is_tail: bool = True) -> None:
         self.minion = minion
@@ -32,6 +42,8 @@ class Context:
         self.errors: tuple[BaseException, ...] = ()
         self.operation: Placed | None = None
         self.outputs: list[Any] | None = None
+        self.is_over = False
+        """True once the strand went on without waiting for the coroutine that holds this context."""
 
     def fork(self) -> Context:
         """An independent record with the same value, for a branch or a coroutine."""

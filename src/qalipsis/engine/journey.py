@@ -84,6 +84,7 @@ class Hand:
         return name in self._minion
 
     async def do(self, spec: Spec[Any, Any], value: Any = None, name: str | None = None) -> Any:
+        await self._refuse_when_over()
         operation = await self._inner.operation(spec, name)
         context = Context(self._minion, value, self._context.due)
         context.operation = operation
@@ -103,6 +104,7 @@ class Hand:
 
     async def pause(self, duration: Duration | Uniform | Normal) -> None:
         length = draw(duration, self.random) if isinstance(duration, Uniform | Normal) else seconds(duration)
+        await self._refuse_when_over()
         # The plan goes on from `due`: lateness shows in the next step. The pause is never cut short.
         self._context.due += length
         await self._sleep_until(self._clock.now() + length)
@@ -112,6 +114,12 @@ class Hand:
 
     def timer(self, name: str, duration: Duration) -> None:
         self._inner.record_timer(name, seconds(duration))
+
+    async def _refuse_when_over(self) -> None:
+        """A function that swallowed its cancellation does nothing any more, and does not block the loop."""
+        if self._context.is_over:
+            await asyncio.sleep(0)
+            raise asyncio.CancelledError("this pass has ended")
 
     async def _run(self, operation: Operation, context: Context) -> Any:
         if operation.kind is Kind.CALL:

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from qalipsis.engine.context import Context
-from qalipsis.engine.step import BeginStep
+from qalipsis.engine.step import BeginStep, ExecuteStep
 from qalipsis.metrics.meters import StepMeters
 from qalipsis.plan.model import Backoff
 
@@ -22,7 +22,7 @@ class Kind(IntEnum):
     BEGIN = 1
     """I/O: `step.begin`, then the connection resumes the strand."""
     PAUSE = 2
-    """Goes on `delay` after the due moment, or at the moment that `call(context)` returns."""
+    """Waits `delay`, or as long as `call(context)` says, or until the moment that it returns."""
     LOOP = 3
     """Stands before an iterated operation: the rest of the chain is walked once per iteration."""
     EXPAND = 4
@@ -71,7 +71,9 @@ class Operation:
         "delay",
         "index",
         "is_due_now",
+        "is_length",
         "is_metered",
+        "is_slow",
         "is_told",
         "kind",
         "meters",
@@ -101,7 +103,7 @@ class Operation:
         """True where `due` is the end of the step before; otherwise the walk has set it."""
         self.call: Callable[[Context], Any] = _not_callable
         self.coroutine: Callable[[Context], Any] | None = None
-        self.step: BeginStep | None = None
+        self.step: BeginStep | ExecuteStep | None = None
         self.begin: Callable[..., Any] = _not_callable
         self.branches: tuple[Operations, ...] = ()
         self.weights: tuple[float, ...] = ()
@@ -114,6 +116,10 @@ class Operation:
         self.retry: Backoff | None = None
         self.delay = 0.0
         """A fixed pause in seconds, for which `call` is not called."""
+        self.is_length = False
+        """True where a pause is a length of time, and not a moment to wait for."""
+        self.is_slow = False
+        """True where a step that processes errors has retries or a deadline."""
         self.count = 1
         self.period = 0.0
         self.stop_on_error = False

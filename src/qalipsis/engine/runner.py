@@ -99,7 +99,7 @@ class WorkerEngine:
                 scene,
                 chain,
                 setup,
-                starts(profile, minions[name], self._speed_factor, self._ownership, self._worker),
+                starts(profile, minions[name], self._speed_factor, self._arrivals(name), self._worker),
                 is_open=profile.is_arrivals,
                 pool=self._own_indices(name),
                 on_ended=lambda name=name: self._scenario_ended(name),  # type: ignore[misc]
@@ -185,6 +185,17 @@ class WorkerEngine:
         self.meters.drain()
         self._drain_at = self._clock.now() + DRAIN_SECONDS
         self._wheel.call_at(self._drain_at, self._drain)
+
+    def _arrivals(self, scenario: str) -> Ownership:
+        """Who owns which start. Arrivals go to workers that own a minion, should there be more workers."""
+        ownership, minions = self._ownership, self._minions[scenario]
+        if not self._plans[scenario].profile.is_arrivals:
+            return ownership
+        weights = [
+            weight if ownership.count(worker, 0, minions) else 0
+            for worker, weight in enumerate(ownership.weights)
+        ]
+        return ownership if all(weights) else Ownership(weights)
 
     def _own_count(self, scenario: str) -> int:
         return self._ownership.count(self._worker, 0, self._minions[scenario])

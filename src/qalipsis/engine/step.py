@@ -104,7 +104,8 @@ class BeginStep(Protocol):
         Raises StepError when it cannot even start.
         """
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Close what the step shares in `runtime.shared`; once per step, at the end of the campaign."""
 
 
 class ExecuteStep(Protocol):

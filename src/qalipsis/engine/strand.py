@@ -61,12 +61,14 @@ class Strand:
         self.pending = None
         try:
             self._generator.send(value)  # type: ignore[union-attr]
+            return
         except StopIteration as stop:
-            self._end(stop.value, False)
+            errors, is_aborted = stop.value, False
         except Abort:
-            self._end((), True)
+            errors, is_aborted = (), True
         except Exception as error:
-            self._crash(error)
+            errors, is_aborted = _broken(error), False
+        self._end(errors, is_aborted)
 
     def fail(self, error: BaseException) -> None:
         """Go on with a failure."""
@@ -95,7 +97,7 @@ class Strand:
         """
         sleeper = self._sleeper
         if sleeper is None or sleeper.callback is None:  # a cancelled one still lies in its slot
-            sleeper = self._sleeper = Timer(self.resume)
+            sleeper = self._sleeper = Timer(self.resume, self._wheel)
         self._wheel.enter(sleeper, when)
         self.pending = sleeper
 
@@ -115,17 +117,15 @@ class Strand:
     def _advance(self, go_on: Callable[[Any], None], argument: Any) -> None:
         try:
             go_on(argument)
+            return
         except StopIteration as stop:
-            self._end(stop.value, False)
+            errors, is_aborted = stop.value, False
         except Abort:
-            self._end((), True)
+            errors, is_aborted = (), True
         except Exception as error:
-            self._crash(error)
-
-    def _crash(self, error: Exception) -> None:
-        """A walk turns failures into data: this is a defect of the engine, and must not hang the minion."""
-        _log.error("the walk of a minion broke", exc_info=error)
-        self._end((error,), False)
+            errors, is_aborted = _broken(error), False
+        # Outside of the handler: what starts now must not carry this exception as its context.
+        self._end(errors, is_aborted)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -155,3 +155,9 @@ class Strand:
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
             on_end(errors, is_aborted)
+
+
+def _broken(error: Exception) -> Errors:
+    """A walk turns failures into data: this is a defect of the engine, and must not hang the minion."""
+    _log.error("the walk of a minion broke", exc_info=error)
+    return (error,)

@@ -169,6 +169,9 @@ class Troupe:
             minion.has_failed = True
             self._end(minion, is_aborted)
             return
+        if self._is_stopped:
+            self._end(minion)
+            return
         self._begin_pass(minion, self._scene.clock.now())
 
     def _begin_pass(self, minion: Minion, due: float) -> None:

@@ -35,7 +35,7 @@ MAX_DETAIL = 20_000
 class Loop:
     """Where to come back to for the next iteration."""
 
-    __slots__ = ("due", "index", "is_tail", "iteration", "operation", "remaining", "value")
+    __slots__ = ("due", "errors", "index", "is_tail", "iteration", "operation", "remaining", "value")
 
     def __init__(self, operation: Operation, index: int, context: Context) -> None:
         self.operation = operation
@@ -43,23 +43,37 @@ class Loop:
         self.remaining = operation.count - 1
         self.value = context.value
         self.due = context.due
+        self.errors = context.errors
         self.is_tail = context.is_tail
         self.iteration = context.iteration
 
 
 class Outputs:
-    """Where to come back to for the next output; one is read ahead to know the last."""
+    """Where to come back to for the next output; one is read ahead to know the last.
+
+    The execution is over when its last output is read: only then it is known to have succeeded.
+    """
 
     __slots__ = ("ahead", "index", "is_tail", "items", "operation")
 
-    def __init__(
-        self, operation: Operation, index: int, items: Iterator[Any], ahead: Any, is_tail: bool
-    ) -> None:
+    def __init__(self, operation: Operation, index: int, items: Iterator[Any], context: Context) -> None:
         self.operation = operation
         self.index = index
         self.items = items
-        self.ahead = ahead
-        self.is_tail = is_tail
+        self.ahead: Any = DROP
+        self.is_tail = context.is_tail
+
+    def read_ahead(self, context: Context) -> Errors:
+        """Read the next output; an iterator of the author that breaks is a failure of its step."""
+        try:
+            self.ahead = next(self.items, DROP)
+        except BaseException as error:
+            self.ahead = DROP
+            note(self.operation, context, error)
+            return (error,)
+        if self.ahead is DROP:
+            self.operation.meters.successful += 1
+        return ()
 
 
 class ForkWait:
@@ -112,12 +126,16 @@ def walk(
     forks: list[Fork] | None = None
     failures: Errors = ()
     timeout_at = inf
+    if not chain:
+        if outputs is not None:
+            outputs.append(context.value)
+        return ()
     operation = chain[0]
     try:
         while True:
             try:
                 while index < length:
-                    operation = chain[index]
+                    context.operation = operation = chain[index]
                     kind = operation.kind
                     if kind is CALL:
                         meters = operation.meters
@@ -143,15 +161,23 @@ def walk(
                         meters.successful += 1
                         index += 1
                     elif kind is PAUSE:
+                        at = now()
                         if operation.is_due_now:
-                            context.due = now()
+                            context.due = at
                         meters = operation.meters
                         meters.attempted += 1
-                        delay = operation.delay
-                        context.due = due = context.due + delay if delay else operation.call(context)
-                        if delay or due > now():
-                            strand.sleep_until(due)
+                        if operation.is_length:
+                            # The plan goes on from `due`: lateness shows. The pause is never cut short.
+                            delay = operation.delay or operation.call(context)
+                            context.due += delay
+                            at += delay
+                            strand.sleep_until(at)
                             yield
+                        else:
+                            context.due = due = operation.call(context)
+                            if due > at:
+                                strand.sleep_until(due)
+                                yield
                         meters.successful += 1
                         index += 1
                     elif kind is LOOP:
@@ -168,27 +194,29 @@ def walk(
                         meters = operation.meters
                         meters.attempted += 1
                         items = yield from perform(strand, context, operation, limit)
-                        meters.successful += 1
                         first = next(items, DROP)
                         if first is DROP:
+                            meters.successful += 1
                             break
                         context.value = first
-                        second = next(items, DROP)
-                        if second is not DROP:
-                            more = Outputs(operation, index + 1, items, second, context.is_tail)
+                        more = Outputs(operation, index + 1, items, context)
+                        failures += more.read_ahead(context)
+                        if more.ahead is not DROP:
                             context.is_tail = False
                             stack = [more] if stack is None else [*stack, more]
                         index += 1
                     elif kind is SPLIT:
                         operation.meters.attempted += 1
                         forks = [fork for fork in forks or () if not fork.is_ended or fork.errors]
-                        forks += start_forks(strand, context, operation)
+                        forks += start_forks(strand, context, operation, limit)
                         operation.meters.successful += 1
                         index += 1
                     elif context.errors:
-                        context.operation = operation
                         operation.meters.attempted += 1
-                        value = operation.call(context)
+                        if operation.is_slow:
+                            value = next((yield from perform(strand, context, operation, limit)))
+                        else:
+                            value = operation.call(context)
                         operation.meters.successful += 1
                         if kind is RECOVER:
                             context.errors = ()
@@ -232,6 +260,7 @@ def walk(
                     if top.remaining:
                         top.remaining -= 1
                         context.value = top.value
+                        context.errors = top.errors
                         context.iteration += 1
                         if not top.remaining:
                             context.is_tail = top.is_tail
@@ -249,15 +278,10 @@ def walk(
                     assert type(top) is Outputs
                     ahead = top.ahead
                     if ahead is not DROP:
-                        try:
-                            top.ahead = next(top.items, DROP)
-                        except BaseException as error:
-                            # The author's iterator broke after it had emitted: one more failure of that step.
-                            note(top.operation, context, error)
-                            top.ahead = DROP
-                            failures = (*failures, error)
+                        failures += top.read_ahead(context)
                         context.value = ahead
                         context.is_tail = top.is_tail and top.ahead is DROP
+                        context.due = now()
                         index = top.index
                         break
                 stack = stack[:-1]
@@ -301,10 +325,9 @@ def perform(
                 raise
             operation.meters.retried += 1
             keep_first(operation, error)
-            context.due = now() + retry.wait(attempt)
-            if context.due > now():
-                strand.sleep_until(context.due)
-                yield
+            # `due` stays: failed attempts and the waits between them are part of what a user waits.
+            strand.sleep_until(now() + retry.wait(attempt))
+            yield
             attempt += 1
         else:
             strand.deadline = limit
@@ -327,7 +350,7 @@ def _attempt(
     if mode is Mode.STAGE or mode is Mode.CHOOSE:
         return (yield from _walk_inside(strand, context, operation, limit))
     if mode is Mode.GATHER:
-        forks = start_forks(strand, context, operation)
+        forks = start_forks(strand, context, operation, limit)
         try:
             while not all(fork.is_ended for fork in forks):
                 strand.pending = ForkWait(forks)
@@ -339,10 +362,15 @@ def _attempt(
                 raise InnerFailure(fork.errors[-1])
         return iter((tuple(fork.outputs[-1] if fork.outputs else None for fork in forks),))
     if mode is Mode.PAUSE:
-        context.due = operation.call(context)
-        if context.due > context.minion.scene.clock.now():
-            strand.sleep_until(context.due)
-            yield
+        at = context.minion.scene.clock.now()
+        if operation.is_length:
+            delay = operation.delay or operation.call(context)
+            context.due += delay
+            at += delay
+        else:
+            context.due = at = operation.call(context)
+        strand.sleep_until(at)
+        yield
         return iter((context.value,))
     value = operation.call(context)
     if operation.kind is EXPAND:
@@ -379,7 +407,10 @@ def _run_coroutine(
     scene = context.minion.scene
     sent = scene.clock.now()
     strand.pending = scene.background.run(operation.coroutine(own), strand.settle)
-    returned = yield
+    try:
+        returned = yield
+    finally:
+        own.is_over = True  # a coroutine that swallows its cancellation must not go on sending
     record(operation, context, sent, scene.clock.now())
     if returned is not None:
         own.outputs.append(returned)
@@ -401,15 +432,27 @@ def record(operation: Operation, context: Context, sent: float, done: float) -> 
     )
 
 
-def start_forks(strand: Strand, context: Context, operation: Operation) -> list[Fork]:
-    """Start every branch with a context of its own."""
+def start_forks(strand: Strand, context: Context, operation: Operation, limit: float) -> list[Fork]:
+    """Start every branch with a context of its own; a deadline counts from now."""
     scene = context.minion.scene
+    now = scene.clock.now()
+    if operation.timeout:
+        limit = min(limit, now + operation.timeout)
     forks = [Fork(strand, Strand(scene.wheel)) for _ in operation.branches]
     for fork, branch in zip(forks, operation.branches, strict=True):
         own = context.fork()
-        own.due = scene.clock.now() if operation.is_due_now else context.due
-        fork.strand.start(walk(fork.strand, own, branch, fork.outputs), fork.ended)
+        own.due = now if operation.is_due_now else context.due
+        fork.strand.start(_walk_fork(fork, own, branch, limit), fork.ended)
     return forks
+
+
+def _walk_fork(fork: Fork, context: Context, branch: Operations, limit: float) -> Walk:
+    if limit < inf:
+        fork.strand.limit(limit)
+    try:
+        return (yield from walk(fork.strand, context, branch, fork.outputs, limit))
+    except StepTimeout as error:
+        return (error,)  # counted where it struck
 
 
 def end_forks(forks: list[Fork]) -> None:

@@ -18,16 +18,23 @@ TICKS_PER_SECOND = 1000
 """A slot per millisecond: coarser would show in start times, finer costs a heap entry per timer."""
 
 
+SWEEP_FROM = 1000
+"""Cancelled timers that are not worth looking for."""
+
+
 class Timer:
-    """A call to come; cancelling leaves the slot in place and forgets the call."""
+    """A call to come; cancelling forgets the call, and the wheel clears its slot some time later."""
 
-    __slots__ = ("callback",)
+    __slots__ = ("_wheel", "callback")
 
-    def __init__(self, callback: Callable[[], None]) -> None:
+    def __init__(self, callback: Callable[[], None], wheel: TimerWheel) -> None:
         self.callback: Callable[[], None] | None = callback
+        self._wheel = wheel
 
     def cancel(self) -> None:
-        self.callback = None
+        if self.callback is not None:
+            self.callback = None
+            self._wheel.forget_one()
 
 
 class TimerWheel:
@@ -41,9 +48,11 @@ class TimerWheel:
         self._armed_tick = 0
         self._handle: TimerHandle | None = None
         self._closed = False
+        self._forgotten = 0
+        self._sweep_at = SWEEP_FROM
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
-        timer = Timer(callback)
+        timer = Timer(callback, self)
         self.enter(timer, when)
         return timer
 
@@ -58,6 +67,21 @@ class TimerWheel:
                 self._arm(tick)
         else:
             slot.append(timer)
+
+    def forget_one(self) -> None:
+        """A timer was cancelled; once half of them are, the slots are cleared of them.
+
+        Deadlines that are met lie far ahead, and would otherwise stay until their moment comes.
+        """
+        self._forgotten += 1
+        if self._forgotten < self._sweep_at:
+            return
+        kept = 0
+        for slot in self._slots.values():
+            slot[:] = [timer for timer in slot if timer.callback is not None]
+            kept += len(slot)
+        self._forgotten = 0
+        self._sweep_at = max(SWEEP_FROM, kept)
 
     def close(self) -> None:
         """Forget every timer; nothing is called any more."""

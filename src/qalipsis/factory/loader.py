@@ -71,6 +71,7 @@ def load_plans(paths: Sequence[str | Path], values: Mapping[str, Any]) -> Loaded
         )
     if mistakes:
         raise ScenarioErrors(tuple(mistakes))
+    properties.freeze()
     return Loaded(plans, frozenset(properties.declared))
 
 

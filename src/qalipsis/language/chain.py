@@ -153,7 +153,7 @@ class Chain(Generic[Out]):
     @overload
     def verify(self, fn: Callable[[Context, Out], Any]) -> Chain[Out]: ...
     def verify(self, fn: Any) -> Chain[Any]:
-        """Fail the record when `fn` returns False or raises AssertionError; any other value passes."""
+        """Fail the record when `fn` returns something false, None excepted, or raises AssertionError."""
         return self._add(steps.Verify(fn))
 
     @overload
@@ -161,7 +161,7 @@ class Chain(Generic[Out]):
     @overload
     def verify_and_map(self, fn: Callable[[Context, Out], New]) -> Chain[New]: ...
     def verify_and_map(self, fn: Any) -> Chain[Any]:
-        """As `verify`, and forward what `fn` returns."""
+        """Forward what `fn` returns; False or an AssertionError fails the record."""
         return self._add(steps.VerifyAndMap(fn))
 
     # time
@@ -304,7 +304,9 @@ class Chain(Generic[Out]):
         return self._option(monitor_meters=meters, monitor_events=events)
 
     def tag(self, **tags: str) -> Chain[Out]:
-        return self._option(tags=tuple(tags.items()))
+        """Add tags to the step's events and meters."""
+        before = self.steps[-1].options.tags if self.steps else ()
+        return self._option(tags=(*before, *tags.items()))
 
     def report(self, errors: bool = True) -> Chain[Out]:
         """`errors=False`: failures of this step neither fail the campaign nor show as messages."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
+from inspect import iscoroutinefunction
 from itertools import count
 from typing import Any
 
@@ -93,8 +95,10 @@ class _Compilation:
                 f"the scenario {name!r} has {total} steps, more than {self._max_steps}",
                 "split it into several scenarios, or put a loop into a journey",
             )
+        claims = chain.expectations + (() if head.setup is None else head.setup.expectations)
+        claims += tuple(found for branch in _branches(chain) for found in branch.expectations)
         expectations = tuple(
-            filter(None, (self._expectation(claim, abort, nodes) for claim, abort in chain.expectations))
+            filter(None, (self._expectation(claim, abort, setup + nodes) for claim, abort in claims))
         )
         found = self._mistakes + self._properties.mistakes[before:]
         if found:
@@ -259,6 +263,7 @@ class _Compilation:
         if len(self._properties.mistakes) == unresolved:  # else it would complain about the missing value
             for problem in spec.problems():
                 self._say(where, problem)
+        self._refuse_coroutines(where, spec)
         retry = self._retry(where, options.retry)
         if retry is None and self._head.retry is not None and not isinstance(spec, RETRIED_BY_DEFAULT_NOT):
             is_sync = isinstance(spec, steps.Builtin) and not isinstance(spec, steps.Execute)
@@ -306,6 +311,18 @@ class _Compilation:
             tolerated_share=self._share(where, options.tolerate),
             conditions=conditions,
         )
+
+    def _refuse_coroutines(self, where: Location, spec: Any) -> None:
+        """A coroutine function called like a plain one would never run, and its answer always be true."""
+        if not isinstance(spec, steps.Builtin) or isinstance(spec, steps.Execute | steps.Walk):
+            return
+        function = getattr(spec, "fn", getattr(spec, "value", None))
+        if iscoroutinefunction(function):
+            self._say(
+                where,
+                f"{spec.kind.replace('-', '_')} calls its function and does not await it",
+                "use execute(…)",
+            )
 
     def _name(self, options: Options, spec: Any, index: int) -> str:
         if options.name is not None:
@@ -374,6 +391,14 @@ class _Compilation:
 
     def _say(self, where: Location, message: str, hint: str = "") -> None:
         self._mistakes.append(Mistake(where.file, where.line, message, hint))
+
+
+def _branches(chain: Chain[Any]) -> Iterator[Chain[Any]]:
+    for step in chain.steps:
+        for branch in step.branches:
+            if isinstance(branch, Chain):
+                yield branch
+                yield from _branches(branch)
 
 
 def walk(nodes: tuple[Node, ...]) -> Any:

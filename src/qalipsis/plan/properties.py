@@ -26,8 +26,13 @@ class Properties:
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
         self._made: dict[int, tuple[Any, Any]] = {}
+        self._is_frozen = False
         self.mistakes: list[Mistake] = []
         self.declared: set[str] = set()
+
+    def freeze(self) -> None:
+        """Remember nothing more: from now on descriptions are made as minions walk, and thrown away."""
+        self._is_frozen = True
 
     def resolve(self, value: Any) -> Any:
         """The same value with every placeholder replaced; itself when there is none."""
@@ -59,6 +64,8 @@ class Properties:
             if new is not old:
                 changes[field.name] = new
         made = replace(value, **changes) if changes else value
+        if self._is_frozen:
+            return made
         # The original is kept beside what was made of it: its id must not be given to another object.
         self._made[id(value)] = (value, made)
         return made
