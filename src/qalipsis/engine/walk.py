@@ -16,6 +16,7 @@ from qalipsis.engine.operation import DROP, Kind, Mode, Operation, Operations
 from qalipsis.engine.step import StepError
 from qalipsis.engine.strand import Abort, Errors, StepTimeout, Strand, Walk
 from qalipsis.metrics.events import Level
+from qalipsis.metrics.meters import CHECKS
 
 CALL = Kind.CALL
 BEGIN = Kind.BEGIN
@@ -25,8 +26,6 @@ EXPAND = Kind.EXPAND
 PERFORM = Kind.PERFORM
 SPLIT = Kind.SPLIT
 RECOVER = Kind.RECOVER
-
-CHECKS = ("verify", "verify-and-map", "validate")
 
 MAX_DETAIL = 20_000
 """Characters of a traceback kept for the report."""

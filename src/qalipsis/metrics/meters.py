@@ -28,6 +28,10 @@ _WIDTH: Final = len(TIMINGS)
 _SENT, _SEND, _WAIT, _RECEIVE = (TIMINGS.index(name) for name in ("sent", "send", "wait", "receive"))
 
 
+CHECKS = ("verify", "verify-and-map", "validate")
+"""Types of steps whose executions are assertions."""
+
+
 class StepMeters:
     """The counters of one step of a scenario in one worker; the engine increments them directly.
 
@@ -38,9 +42,6 @@ class StepMeters:
         "_is_first_error_frozen",
         "_latencies",
         "_timings",
-        "assertion_error",
-        "assertion_failure",
-        "assertion_success",
         "attempted",
         "bytes_received",
         "bytes_sent",
@@ -51,7 +52,6 @@ class StepMeters:
         "index",
         "name",
         "retried",
-        "running",
         "scenario",
         "statuses",
         "successful",
@@ -79,10 +79,6 @@ class StepMeters:
         self.failed = 0
         self.retried = 0
         self.timeouts = 0
-        self.running = 0
-        self.assertion_success = 0
-        self.assertion_failure = 0
-        self.assertion_error = 0
         self.bytes_sent = 0
         self.bytes_received = 0
         self.errors: dict[str, int] = {}
@@ -136,6 +132,8 @@ class StepMeters:
     def freeze(self) -> StepSnapshot:
         first_error = "" if self._is_first_error_frozen else self.first_error
         self._is_first_error_frozen = bool(self.first_error)
+        is_check = self.type in CHECKS
+        not_held = self.errors.get("assertion", 0) if is_check else 0
         return StepSnapshot(
             scenario=self.scenario,
             name=self.name,
@@ -145,10 +143,10 @@ class StepMeters:
             failed=self.failed,
             retried=self.retried,
             timeouts=self.timeouts,
-            running=self.running,
-            assertion_success=self.assertion_success,
-            assertion_failure=self.assertion_failure,
-            assertion_error=self.assertion_error,
+            running=self.attempted - self.successful - self.failed,
+            assertion_success=self.successful if is_check else 0,
+            assertion_failure=not_held,
+            assertion_error=self.failed - not_held if is_check else 0,
             bytes_sent=self.bytes_sent,
             bytes_received=self.bytes_received,
             errors=dict(self.errors),
