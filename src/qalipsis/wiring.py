@@ -92,7 +92,9 @@ async def open_run(request: RunRequest, watch: Callable[[Live], None]) -> AsyncI
     make_body = WorkerTask if workers == 0 else partial(WorkerProcess, settings.logging)
     session = Session(transport, clock, identity, max(1, workers), make_body)
     try:
-        loaded = await session.load(request.paths, _resolved(request.properties))
+        events = settings.events
+        levels = {"": events.root, **events.level} if events.export.enabled else None
+        loaded = await session.load(request.paths, _resolved(request.properties), levels)
         request.check_keys(loaded.property_keys)
         publisher = Publisher(transport, Sender("head", incarnation))
         # No lease: the workers die with this process, so nothing else has to stop them.

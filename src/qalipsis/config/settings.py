@@ -214,7 +214,9 @@ class ReportSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsExport:
-    enabled: Annotated[bool, SWITCH, "Send events to the targets below."] = False
+    enabled: Annotated[
+        bool, SWITCH, "Write events to the log `qalipsis.events`, and send them to the targets below."
+    ] = False
     targets: Annotated[
         Mapping[str, str | Secret], rest_of(TEXT), "Settings of each target, `<target>.<setting>`."
     ] = field(default_factory=dict)

@@ -17,6 +17,8 @@ class Load(Struct, frozen=True, kw_only=True, tag="load"):
 
     paths: tuple[str, ...]
     properties: dict[str, Any]
+    event_levels: dict[str, str] | None = None
+    """The least level of events by prefix of their names, "" for the others; None when none are wanted."""
 
 
 class Prepare(Struct, frozen=True, kw_only=True, tag="prepare"):

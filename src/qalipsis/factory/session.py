@@ -87,10 +87,15 @@ class Session:
         """Report what happens in the campaign; sent in the order of the calls."""
         self._say(topics.feedback(self._campaign), feedback)
 
-    async def load(self, paths: Sequence[Path | str], properties: Mapping[str, Any]) -> Loaded:
+    async def load(
+        self,
+        paths: Sequence[Path | str],
+        properties: Mapping[str, Any],
+        event_levels: Mapping[str, str] | None = None,
+    ) -> Loaded:
         """Start the workers and have them load the scenarios; raises ScenarioErrors."""
         await self._supervisor.open()
-        self._scenarios = await self._supervisor.load(paths, properties)
+        self._scenarios = await self._supervisor.load(paths, properties, event_levels)
         return self._scenarios
 
     async def serve(self, timeout_seconds: float) -> None:

@@ -90,12 +90,21 @@ class Supervisor:
         for handle in self._handles:
             await handle.open(self._make_body)
 
-    async def load(self, paths: Sequence[Path | str], properties: Mapping[str, Any]) -> Loaded:
+    async def load(
+        self,
+        paths: Sequence[Path | str],
+        properties: Mapping[str, Any],
+        event_levels: Mapping[str, str] | None = None,
+    ) -> Loaded:
         """Have every worker import the scenarios; raises ScenarioErrors with all mistakes.
 
         The first worker goes ahead, so that mistakes, and what files print, appear once.
         """
-        order = Load(paths=tuple(map(str, paths)), properties=dict(properties))
+        order = Load(
+            paths=tuple(map(str, paths)),
+            properties=dict(properties),
+            event_levels=None if event_levels is None else dict(event_levels),
+        )
         first, *others = self._handles
         try:
             loaded = _loaded(await first.ask(order, LOAD_SECONDS))

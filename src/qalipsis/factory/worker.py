@@ -16,6 +16,7 @@ from qalipsis.engine.runner import WorkerEngine
 from qalipsis.engine.step import StepError
 from qalipsis.errors import CampaignRefused, QalipsisError, ScenarioErrors, ServiceUnavailable
 from qalipsis.factory import limits
+from qalipsis.factory.event_log import LoggedEvents
 from qalipsis.factory.loader import load_plans
 from qalipsis.factory.orders import (
     Done,
@@ -53,6 +54,7 @@ class Worker:
         self._pipe = pipe
         self._ledger_descriptor = ledger_descriptor
         self._plans: dict[str, Plan] = {}
+        self._events: LoggedEvents | None = None
         self._clock = SystemClock()
         self._engine: WorkerEngine | None = None
         self._task: asyncio.Task[None] | None = None
@@ -101,6 +103,7 @@ class Worker:
         except ScenarioErrors as error:
             return Mistaken(mistakes=tuple((m.file, m.line, m.message, m.hint) for m in error.mistakes))
         self._plans = found.plans
+        self._events = None if order.event_levels is None else LoggedEvents(order.event_levels)
         return Loaded(
             scenarios=tuple(descriptor(plan) for plan in found.plans.values()),
             property_keys=tuple(sorted(found.property_keys)),
@@ -118,6 +121,8 @@ class Worker:
             seed=order.seed,
             speed_factor=order.speed_factor,
             on_ended=self._scenario_ended,
+            collect_event=None if self._events is None else self._events.collect,
+            event_filter=None if self._events is None else self._events.filter,
         )
         await engine.open(order.minions)
         return Prepared(
