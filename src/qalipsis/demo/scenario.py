@@ -59,7 +59,7 @@ buy = (
     .delay(uniform("1s", "2s"))
     .expect(
         step("checkout").latency.percentile(95).is_less_than("1s"),
-        step("catalogue").failed_share.is_less_than(0.05),
+        step("catalogue-is-complete").failed_share.is_less_than(0.05),
     )
 )
 
