@@ -52,6 +52,7 @@ class LiveView:
                 executed=step.executed + (before.executed if before else 0),
                 failed=step.failed + (before.failed if before else 0),
                 rate_per_s=float(step.executed),
+                is_request=step.is_request,
                 p50_ms=step.p50_ms,
                 p95_ms=step.p95_ms,
                 p99_ms=step.p99_ms,

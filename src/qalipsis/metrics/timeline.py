@@ -27,6 +27,8 @@ class StepSecond(Struct, frozen=True, kw_only=True):
 
     executed: int = 0
     failed: int = 0
+    is_request: bool = True
+    """False for what holds other steps, or pauses: its duration says little about the service."""
     p50_ms: float = 0.0
     p95_ms: float = 0.0
     p99_ms: float = 0.0
@@ -78,17 +80,18 @@ class OpenSecond:
             p95_ms=p95,
             p99_ms=p99,
             steps={
-                (scenario, name): self._close_step(number)
-                for number, (scenario, name, _) in enumerate(steps)
+                (scenario, name): self._close_step(number, type not in NOT_REQUESTS)
+                for number, (scenario, name, type) in enumerate(steps)
                 if number in self.executed
             },
         )
 
-    def _close_step(self, number: int) -> StepSecond:
+    def _close_step(self, number: int, is_request: bool) -> StepSecond:
         p50, p95, p99 = (1e3 * it for it in self.latencies.histogram(number).percentiles(50, 95, 99))
         return StepSecond(
             executed=self.executed[number],
             failed=self.failed.get(number, 0),
+            is_request=is_request,
             p50_ms=p50,
             p95_ms=p95,
             p99_ms=p99,

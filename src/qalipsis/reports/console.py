@@ -96,7 +96,8 @@ def plain(live: Live) -> str:
         f"requests {live.requests:,}, {figures.rate(live.requests_per_s)}",
         f"errors {live.errors:,}",
     ]
-    slowest = max(live.steps, key=lambda step: step.p95_ms, default=None)
+    requests = [step for step in live.steps if step.is_request]
+    slowest = max(requests, key=lambda step: step.p95_ms, default=None)
     if slowest is not None and slowest.p95_ms:
         parts.append(f"slowest {_line(slowest.name)} p95 {figures.milliseconds(slowest.p95_ms)}")
     return " | ".join(parts)

@@ -13,6 +13,8 @@ class LiveStep(Struct, frozen=True, kw_only=True):
     executed: int
     failed: int
     rate_per_s: float
+    is_request: bool = True
+    """False for journeys, stages and pauses, whose duration says little about the service."""
     p50_ms: float = 0.0
     p95_ms: float = 0.0
     p99_ms: float = 0.0
