@@ -80,7 +80,7 @@ def test_a_body_without_length_ends_with_the_connection() -> None:
     answer = fed(b"HTTP/1.1 200 OK\r\n\r\nhel", b"lo")
     assert not answer.is_complete
     assert answer.feed_end()
-    assert (answer.body, answer.keeps_alive, answer.is_repeatable) == (b"hello", False, False)
+    assert (answer.body, answer.keeps_alive, answer.is_plain) == (b"hello", False, False)
 
 
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200", LENGTH[:-1], CHUNKED[:-1]])
@@ -114,7 +114,8 @@ def test_whatever_follows_a_response_is_noticed_and_not_mixed_in(first: bytes, m
     alone = fed(first)
     assert (answer.is_complete, answer.has_excess) == (True, True)
     assert (answer.status, answer.body, answer.head) == (alone.status, alone.body, alone.head)
-    assert not answer.is_repeatable
+    assert not answer.is_plain
+    assert not answer.is_clean
 
 
 @pytest.mark.parametrize(
@@ -169,9 +170,14 @@ def test_an_encoding_is_noticed_and_a_header_that_only_mentions_one_is_not() -> 
     assert not fed(LENGTH.replace(b"X-A: b", b"Vary: content-encoding: set-cookie:")).is_encoded
 
 
-def test_only_a_length_makes_a_head_repeatable() -> None:
-    assert fed(LENGTH).is_repeatable
-    assert fed(NO_CONTENT).is_repeatable
-    for data in (CHUNKED, OLD):
-        assert not fed(data).is_repeatable
-    assert not fed(LENGTH[: -len(b"hello")], is_head_only=True).is_repeatable
+def test_a_head_that_asks_for_nothing_is_plain() -> None:
+    assert fed(LENGTH).is_plain
+    assert fed(NO_CONTENT).is_plain
+    for data in (
+        CHUNKED,
+        OLD,
+        LENGTH.replace(b"X-A", b"Set-Cookie"),
+        LENGTH.replace(b"X-A", b"content-encoding"),
+    ):
+        assert not fed(data).is_plain
+    assert not fed(LENGTH[: -len(b"hello")], is_head_only=True).is_plain

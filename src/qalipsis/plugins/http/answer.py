@@ -54,7 +54,7 @@ class Answer:
         self._is_head_only = is_head_only
         self._begun = 0
         self._waiting = b""
-        self._lowered = b""
+        self._lowered = ""
         self._body: list[bytes] = []
         self._body_bytes = 0
         self.head = b""
@@ -71,9 +71,14 @@ class Answer:
         """Take in what came. Raises ProtocolViolation or TooLarge; the connection is then of no more use."""
         self.received += len(data)
         if not self.head:
-            data = self._take_head(data, now)
-            if not data:
-                return
+            end = data.find(HEAD_END) + 4
+            if end > 4 and not self._waiting and data.startswith(START) and data[STATUS_AT] != INFORMATIONAL:
+                self.head = data[:end]
+                self.first_byte = now
+            else:
+                data = self._take_head(data, now)
+                if not data:
+                    return
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
@@ -82,39 +87,56 @@ class Answer:
             self.has_excess = True
         if self._begun > 1:
             self.has_excess = True
-        if self._body_bytes > self._max_body:
+        if self._is_head_only:
+            self.status = self._parser.get_status_code()
+            self.is_complete = True
+            self.keeps_alive = self._keeps_alive_by_head()
+        elif self._body_bytes > self._max_body:
             raise TooLarge(f"the response's body has more than the {self._max_body} bytes of max_body")
 
     def feed_end(self) -> bool:
         """The server closed; True when that is how this response ends."""
         if not self.head or self.is_complete or self._is_head_only or self._has_framing():
             return self.is_complete
-        self._complete()
+        self.status = self._parser.get_status_code()
+        self.is_complete = True
+        self.body = b"".join(self._body)
         return True
 
     @property
-    def sets_cookies(self) -> bool:
-        return b"\nset-cookie:" in self.lowered
+    def lowered(self) -> str:
+        """The head in lower case; looking for a name takes half the time in a text that it takes in bytes."""
+        if not self._lowered:
+            self._lowered = self.head.lower().decode("latin-1")
+        return self._lowered
 
     @property
-    def is_encoded(self) -> bool:
-        return b"\ncontent-encoding:" in self.lowered
+    def is_plain(self) -> bool:
+        """True when the head asks for nothing: no cookie to keep, and a body that is so many bytes.
 
-    @property
-    def is_repeatable(self) -> bool:
-        """True when every response to a GET with this very head has a body of this very length."""
+        Every response with this very head has then a body of this very length, unless HEAD was asked.
+        """
+        lowered = self.lowered
         return (
-            self.keeps_alive
+            "-encoding:" not in lowered
+            and "\nset-cookie:" not in lowered
+            and self.keeps_alive
             and not self.has_excess
             and not self._is_head_only
-            and b"\ntransfer-encoding:" not in self.lowered
         )
 
     @property
-    def lowered(self) -> bytes:
-        if not self._lowered:
-            self._lowered = self.head.lower()
-        return self._lowered
+    def sets_cookies(self) -> bool:
+        return "\nset-cookie:" in self.lowered
+
+    @property
+    def is_encoded(self) -> bool:
+        return "\ncontent-encoding:" in self.lowered
+
+    @property
+    def is_clean(self) -> bool:
+        """True when nothing is left in the parser, so that the next response can follow."""
+        return self.keeps_alive and not self.has_excess and not self._is_head_only
 
     def close(self) -> None:
         """Let go of the parser: it and this object hold each other."""
@@ -122,13 +144,6 @@ class Answer:
 
     def on_message_begin(self) -> None:
         self._begun += 1
-
-    def on_headers_complete(self) -> None:
-        if self._begun == 1:
-            self.status = self._parser.get_status_code()
-            if self._is_head_only:
-                self.is_complete = True
-                self.keeps_alive = self._keeps_alive_by_head()
 
     def on_body(self, piece: bytes) -> None:
         if self._is_head_only or self._begun > 1:
@@ -141,8 +156,12 @@ class Answer:
     def on_message_complete(self) -> None:
         if self._begun == 1 and not self._is_head_only:
             # Asked here: once the data is consumed the parser has forgotten.
+            self.status = self._parser.get_status_code()
             self.keeps_alive = self._parser.should_keep_alive()
-            self._complete()
+            self.is_complete = True
+            body = self._body
+            if body:
+                self.body = body[0] if len(body) == 1 else b"".join(body)
 
     def _take_head(self, data: bytes, now: float) -> bytes:
         """Look for the end of the head; returns what the parser may have, nothing until the head is there."""
@@ -177,17 +196,12 @@ class Answer:
                 self._waiting = b""
                 return b""
 
-    def _complete(self) -> None:
-        self.is_complete = True
-        body = self._body
-        self.body = body[0] if len(body) == 1 else b"".join(body)
-
     def _has_framing(self) -> bool:
-        return b"\ncontent-length:" in self.lowered or b"\ntransfer-encoding:" in self.lowered
+        return "\ncontent-length:" in self.lowered or "\ntransfer-encoding:" in self.lowered
 
     def _keeps_alive_by_head(self) -> bool:
         """Without asking for a length, which the parser wants and a HEAD response may lack."""
-        connection = self.lowered.partition(b"\nconnection:")[2].partition(b"\r\n")[0]
+        connection = self.lowered.partition("\nconnection:")[2].partition("\r\n")[0]
         if self.head.startswith(b"HTTP/1.0"):
-            return b"keep-alive" in connection
-        return b"close" not in connection
+            return "keep-alive" in connection
+        return "close" not in connection

@@ -48,12 +48,17 @@ class Resolver:
         self._known: dict[tuple[str, int], tuple[float, list[Address]]] = {}
         self._lookups: dict[tuple[str, int], asyncio.Task[list[Address]]] = {}
 
+    def known(self, host: str, port: int) -> list[Address] | None:
+        """The addresses, when they are known and have not expired."""
+        known = self._known.get((host, port))
+        return known[1] if known is not None and self._now() < known[0] else None
+
     async def find(self, host: str, port: int) -> list[Address]:
         """At least one address, in the system's order. Raises StepError("dns")."""
+        known = self.known(host, port)
+        if known is not None:
+            return known
         key = host, port
-        known = self._known.get(key)
-        if known is not None and self._now() < known[0]:
-            return known[1]
         lookup = self._lookups.get(key)
         if lookup is None:
             lookup = self._lookups[key] = asyncio.get_running_loop().create_task(self._look_up(host, port))
@@ -101,9 +106,13 @@ class Connector:
             return self._proxy.host, self._proxy.port
         return target.host, target.port
 
-    async def resolve(self, target: Target) -> None:
-        """Look the address up ahead of the start. Raises StepError("dns")."""
+    async def resolve(self, target: Target) -> float:
+        """Look the address up ahead of the start; returns the seconds it took. Raises StepError("dns")."""
+        began = self._now()
+        if self._resolver.known(*self.first_stop(target)) is not None:
+            return 0.0
         await self._resolver.find(*self.first_stop(target))
+        return self._now() - began
 
     async def open(self, target: Target, make: Callable[[], P], patience: float) -> tuple[P, Timings]:
         """A protocol connected to the target.
@@ -134,23 +143,26 @@ class Connector:
         now = self._now
         began = now()
         host, port = self.first_stop(target)
-        addresses = await self._resolver.find(host, port)
+        addresses = self._resolver.known(host, port)
+        dns = 0.0
+        if addresses is None:
+            addresses = await self._resolver.find(host, port)
+            dns = now() - began
         destination = target.host
         if self._proxy is not None and self._proxy.scheme == "socks5":
             destination = (await self._resolver.find(target.host, target.port))[0].sockaddr[0]
-        found = now()
         phase.name = "connect"
-        sock = await connect_any(addresses, limit - (found - began), f"{host}:{port}")
+        sock = await connect_any(addresses, limit - dns, f"{host}:{port}")
         try:
             if self._proxy is not None and (target.is_tls or self._proxy.scheme != "http"):
                 await open_tunnel(sock, self._proxy, destination, target.port)
             connected = now()
             if not target.is_tls:
                 protocol = await self._hand_over(sock, make)
-                return protocol, Timings(found - began, connected - found, 0.0)
+                return protocol, Timings(dns, connected - began - dns, 0.0)
             phase.name = "tls"
             protocol = await self._hand_over_tls(sock, make, target, limit)
-            return protocol, Timings(found - began, connected - found, now() - connected)
+            return protocol, Timings(dns, connected - began - dns, now() - connected)
         except BaseException:
             sock.close()  # does nothing once a transport has taken it over
             raise

@@ -19,6 +19,8 @@ from qalipsis.plugins.http.upload import Upload
 MAX_KNOWN_HEADS = 64
 """Heads differ every second through their date, and with some servers from response to response."""
 
+MAX_SPARE_ANSWERS = 64
+
 Known = tuple[int, int]
 """Status, and bytes of head and body together."""
 
@@ -32,9 +34,16 @@ class Sender(Protocol):
     bytes_sent: int
 
     def answered(
-        self, connection: Connection, status: int, head: bytes, body: bytes, size: int, now: float
+        self,
+        connection: Connection,
+        status: int,
+        head: bytes,
+        body: bytes,
+        size: int,
+        first_byte: float,
+        done: float,
     ) -> None:
-        """The common case: all of the response at once, with nothing in its head to act upon."""
+        """The common case: a response with nothing in its head to act upon, on a connection that stays."""
 
     def received(self, connection: Connection, answer: Answer, now: float) -> None:
         """Every other complete response. The answer is valid during the call."""
@@ -74,16 +83,17 @@ class Commons:
         return answer
 
     def recycle(self, answer: Answer) -> None:
-        """Only after a complete response on a connection that stays open: then the parser is clean."""
-        self._answers.append(answer)
+        """Only when its parser is clean."""
+        if len(self._answers) < MAX_SPARE_ANSWERS:
+            self._answers.append(answer)
+        else:
+            answer.close()
 
-    def remember(self, answer: Answer) -> None:
-        """Know the head from now on, if the next response with it needs no more than this one's length."""
-        if answer.sets_cookies or answer.is_encoded or answer.status in REDIRECTS or not answer.is_repeatable:
-            return
+    def remember(self, head: bytes, status: int, size: int) -> None:
+        """Every response with this head is of this size, and its head asks for nothing."""
         if len(self.heads) >= MAX_KNOWN_HEADS:
             self.heads.clear()
-        self.heads[answer.head] = answer.status, len(answer.head) + len(answer.body)
+        self.heads[head] = status, size
 
 
 class Connection(asyncio.Protocol):
@@ -191,7 +201,7 @@ class Connection(asyncio.Protocol):
             known = self._heads.get(head)
             if known is not None and known[1] == len(data):
                 self.request = None
-                request.answered(self, known[0], head, data[len(head) :], known[1], now)
+                request.answered(self, known[0], head, data[len(head) :], known[1], now, now)
                 return
         self._receive(data, now)
 
@@ -248,15 +258,21 @@ class Connection(asyncio.Protocol):
             # An answer before all was asked: it counts, but what of the body is on its way nobody knows.
             request.written = request.written or answer.first_byte
             self.close()
+        elif answer.is_plain and answer.status not in REDIRECTS:
+            status, head, body = answer.status, answer.head, answer.body
+            size, first_byte = answer.received, answer.first_byte
+            self._commons.recycle(answer)
+            if size == len(head) + len(body):
+                self._commons.remember(head, status, size)
+            request.answered(self, status, head, body, size, first_byte, now)
+            return
         elif not answer.keeps_alive or answer.has_excess:
             self.close()
-        elif answer.is_repeatable:
-            self._commons.remember(answer)
-            request.received(self, answer, now)
-            self._commons.recycle(answer)
-            return
         request.received(self, answer, now)
-        answer.close()
+        if answer.is_clean and self.transport is not None:
+            self._commons.recycle(answer)
+        else:
+            answer.close()
 
     def _uploaded(self, error: BaseException | None) -> None:
         """All of the body is written, or the author's iterator broke."""
@@ -266,6 +282,9 @@ class Connection(asyncio.Protocol):
             self._fail(error)
         elif request is not None:
             request.written = self._touched = self._now()
+            silent_until = self._touched + request.read_timeout
+            if silent_until < self.timer_at:
+                self.arm(silent_until)
 
     def _look_at_the_clock(self) -> None:
         self._timer = None

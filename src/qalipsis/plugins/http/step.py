@@ -110,13 +110,15 @@ class HttpStep:
             if is_simple and message.target.origin == agent.origin and isinstance(body, bytes):
                 self._wire = agent.head(message) + body if len(body) <= ONE_WRITE else b""
         try:
-            await agent.resolve()
+            lookup_seconds = await agent.resolve()
         except StepError as error:
             where = client.location
             raise ServiceUnavailable(
                 f"{where.file}:{where.line}: {client!r} leads nowhere: {error}; "
                 "correct the base URL, or give http.client(hosts={…}) its address"
             ) from error
+        if lookup_seconds:
+            runtime.meters.phase("dns", lookup_seconds)
 
     async def warm_up(self, minions: Sequence[StepMinion]) -> None:
         try:
@@ -254,7 +256,8 @@ class Request(Struct, gc=False):
         try:
             self.serve(connection)
         except StepError as error:
-            self.give_up(error)
+            self.is_over = True
+            self.strand.fail(error)
             return False
         return True
 
@@ -293,18 +296,25 @@ class Request(Struct, gc=False):
     # What the connection calls.
 
     def answered(
-        self, connection: Connection, status: int, head: bytes, body: bytes, size: int, now: float
+        self,
+        connection: Connection,
+        status: int,
+        head: bytes,
+        body: bytes,
+        size: int,
+        first_byte: float,
+        done: float,
     ) -> None:
         step = self.step
         step.counts[OK] += 1
         written = self.first_written if self.hops else self.written
-        step.record(step.index, status, self.due, self.sent, written, now, now, self.bytes_sent, size)
+        step.record(step.index, status, self.due, self.sent, written, first_byte, done, self.bytes_sent, size)
         if connection.home is not self.seat:
             connection.home.freed(connection)
         self.strand.resume(
             Response(
-                status, head, body, self.message, self.due, self.sent, written, now, now, self.bytes_sent,
-                size, step.offset, self.timings,
+                status, head, body, self.message, self.due, self.sent, written, first_byte, done,
+                self.bytes_sent, size, step.offset, self.timings,
             )
         )  # fmt: skip
 
