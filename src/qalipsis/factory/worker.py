@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 from collections.abc import Coroutine
@@ -16,6 +15,7 @@ from qalipsis.engine.runner import WorkerEngine
 from qalipsis.engine.step import StepError
 from qalipsis.errors import CampaignRefused, QalipsisError, ScenarioErrors, ServiceUnavailable
 from qalipsis.factory import limits
+from qalipsis.factory.collector import Collector
 from qalipsis.factory.event_log import LoggedEvents
 from qalipsis.factory.loader import load_plans
 from qalipsis.factory.orders import (
@@ -34,6 +34,8 @@ from qalipsis.factory.orders import (
 from qalipsis.factory.pipes import Pipe
 from qalipsis.factory.properties import WorkerProperties
 from qalipsis.factory.shared_ledger import map_ledger
+from qalipsis.metrics.ledger import Slot
+from qalipsis.metrics.snapshot import Snapshot
 from qalipsis.plan.compiler import descriptor
 from qalipsis.plan.model import Plan
 from qalipsis.plan.ownership import Ownership
@@ -59,6 +61,7 @@ class Worker:
         self._engine: WorkerEngine | None = None
         self._task: asyncio.Task[None] | None = None
         self._ticker: asyncio.Task[None] | None = None
+        self._collector = Collector()
         self._encoder = msgspec.msgpack.Encoder()
 
     async def run(self) -> None:
@@ -135,9 +138,10 @@ class Worker:
     def _planned_seconds(self, order: Prepare) -> float | None:
         longest = 0.0
         for scenario, minions in order.minions.items():
-            planned = self._plans[scenario].profile.planned_seconds(minions, order.speed_factor)
-            if planned is None:
-                return None
+            profile = self._plans[scenario].profile
+            planned = profile.planned_seconds(minions, order.speed_factor)
+            if planned is None or not (profile.is_arrivals or profile.replay(order.speed_factor)):
+                return None  # the profile knows when minions start, and they alone when they end
             longest = max(longest, planned)
         return longest
 
@@ -150,9 +154,7 @@ class Worker:
         if self._engine is None:
             return Failed(cause="failed", reason="there is nothing to start: no campaign was prepared")
         start = at - self._clock.epoch_offset
-        # What was made up to here stays to the end: the collector need not walk over it again and again.
-        gc.collect()
-        gc.freeze()
+        self._collector.open(self._clock.now())
         self._engine.start(start)
         self._ticker = asyncio.create_task(self._tick(self._engine, start))
         return Done()
@@ -167,11 +169,15 @@ class Worker:
                 await reached.wait()
             finally:
                 timer.cancel()
-            self._freeze(engine)
+            snapshot = self._freeze(engine)
+            started = sum(counts[Slot.MINIONS_STARTED] for counts in snapshot.ledgers.values())
+            self._collector.second(started, self._clock.now())
             following = start + SNAPSHOT_SECONDS * ((self._clock.now() - start) // SNAPSHOT_SECONDS + 1)
 
-    def _freeze(self, engine: WorkerEngine) -> None:
-        self._pipe.send(Frozen(data=self._encoder.encode(engine.snapshot())))
+    def _freeze(self, engine: WorkerEngine) -> Snapshot:
+        snapshot = engine.snapshot()
+        self._pipe.send(Frozen(data=self._encoder.encode(snapshot)))
+        return snapshot
 
     def _scenario_ended(self, scenario: str) -> None:
         self._pipe.send(Ended(scenario=scenario, at=self._clock.epoch(self._clock.now())))
@@ -214,4 +220,5 @@ class Worker:
         await engine.abort()
         if ticker is not None:
             self._freeze(engine)
+            self._collector.close()
         await engine.aclose()
