@@ -24,6 +24,7 @@ from qalipsis.plugins.http.pool import Origin, Seat, Supply
 from qalipsis.plugins.http.response import Response, header_values
 from qalipsis.plugins.http.spec import RequestSpec
 from qalipsis.plugins.http.upload import CONTINUE_SECONDS, Upload
+from qalipsis.plugins.http.url import Target
 
 ATTEMPTED = int(Slot.REQUESTS_ATTEMPTED)
 OK = int(Slot.REQUESTS_OK)
@@ -43,6 +44,7 @@ class HttpStep:
 
     __slots__ = (
         "_first_look",
+        "_home",
         "_message",
         "_spec",
         "_template",
@@ -80,6 +82,7 @@ class HttpStep:
         self.follows = settings.follow_redirects
         self._template = RequestTemplate(spec)
         self._message: Message | None = None
+        self._home: Target | None = None
         self._wire = b""
         """The whole request, when it is always the same and asks for nothing special; else empty."""
 
@@ -107,7 +110,7 @@ class HttpStep:
             message = self._message = self._template.fill(None)  # type: ignore[arg-type]
             is_simple = message.method != "HEAD" and not message.expect_continue
             body = message.body or b""
-            if is_simple and message.target.origin == agent.origin and isinstance(body, bytes):
+            if is_simple and self._is_home(message.target) and isinstance(body, bytes):
                 self._wire = agent.head(message) + body if len(body) <= ONE_WRITE else b""
         try:
             lookup_seconds = await agent.resolve()
@@ -166,17 +169,33 @@ class HttpStep:
         await self.agent.aclose()
 
     def _begin(self, context: StepContext, strand: Strand) -> Request:
+        """Every other case: no connection yet, cookies, a message of its own for each execution."""
         seat = self.agent.seat(context.minion)
         message = self._message
         if message is None:
             message = self._template.fill(context)
         now = self.now()
-        if now > self.lease[0]:
-            raise fenced()
+        jar = seat.jar
+        if jar is not None:
+            cookies = jar.header(message.target, message.path, now + self.offset)
+            if cookies is not None:
+                message = message.with_cookies(cookies)
         request = Request(self, strand, seat, message, context.due, now + self._timeout, self.read_timeout)
-        request.add_cookies(now)
-        request.obtain()
+        connection = seat.connection
+        if connection is not None and connection.request is None and self._is_home(message.target):
+            request.serve(connection)
+        else:
+            request.obtain()
         return request
+
+    def _is_home(self, target: Target) -> bool:
+        """True for the client's own target, which nearly every message of a template has as one object."""
+        if target is self._home:
+            return True
+        if target.origin != self.agent.origin:
+            return False
+        self._home = target
+        return True
 
 
 class Request(Struct, gc=False):
@@ -236,11 +255,13 @@ class Request(Struct, gc=False):
             self.sent = now
         if connection.timings is not None:
             self.timings, connection.timings = connection.timings, None
-        look = min(self.deadline, now + self.read_timeout)
+        look = self.deadline
+        if now + self.read_timeout < look:
+            look = now + self.read_timeout
         head, body = step.agent.head(message), message.body
         if body is None:
             body = b""
-        if not isinstance(body, bytes) or len(body) > ONE_WRITE or message.expect_continue:
+        elif type(body) is not bytes or len(body) > ONE_WRITE or message.expect_continue:
             self.bytes_sent = 0
             self.written = 0.0
             waits_until = now + CONTINUE_SECONDS if message.expect_continue else None
