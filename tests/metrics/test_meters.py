@@ -10,6 +10,8 @@ from qalipsis.metrics.histogram import Histogram
 from qalipsis.metrics.meters import (
     LONGEST_ERROR,
     METER_TYPES,
+    MOST_CLASSES,
+    OTHER_CLASS,
     SMALL_BATCH,
     StepMeters,
     UserMeter,
@@ -211,3 +213,24 @@ def test_what_cannot_be_recorded_is_refused_and_not_counted(type: str, value: ob
 def test_an_unknown_kind_of_meter_is_refused() -> None:
     with pytest.raises(ValueError, match="counter, gauge, rate"):
         UserMeter("shop", "mine", "histogram")
+
+
+def test_whatever_user_code_calls_its_errors_can_be_sent() -> None:
+    meters = WorkerMeters()
+    step = meters.step("shop", "half \udc80", "map")
+    step.fail("Half\udc80", "ValueError: half of a pair \udc80")
+    frozen = msgspec.msgpack.decode(msgspec.msgpack.encode(meters.freeze(1, 1.0)), type=Snapshot)
+    assert [(each.name, each.errors, each.first_error) for each in frozen.steps] == [
+        ("half ?", {"Half?": 1}, "ValueError: half of a pair ?")
+    ]
+
+
+def test_classes_of_errors_made_up_for_each_failure_take_no_memory() -> None:
+    step = WorkerMeters().step("shop", "mine", "map")
+    for number in range(MOST_CLASSES + 50):
+        step.fail(f"Error{number}")
+    assert (len(step.errors), step.errors[OTHER_CLASS], step.failed) == (
+        MOST_CLASSES + 1,
+        50,
+        MOST_CLASSES + 50,
+    )
