@@ -84,7 +84,9 @@ async def test_assert_statements_check_too(play: Any) -> None:
     assert "not two" in played.step("check").first_error
 
 
-@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+@pytest.mark.parametrize(
+    "error", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
+)
 async def test_whatever_a_function_raises_is_counted_by_class(play: Any, error: type[BaseException]) -> None:
     def broken(value: int) -> None:
         raise error("no")

@@ -228,10 +228,12 @@ def walk(
                 else:
                     if outputs is not None and not context.errors:
                         outputs.append(context.value)
-            except (Abort, GeneratorExit):
+            except Abort:
                 raise
             except BaseException as error:
                 # User code may raise anything, SystemExit included: it is this step's failure.
+                if is_closing(error):
+                    raise
                 note(operation, context, error)
                 if isinstance(error, StepTimeout):
                     if error.at == limit:
@@ -507,6 +509,12 @@ def keep_first(operation: Operation, error: BaseException) -> None:
     if not operation.meters.first_error:
         operation.meters.first_error = describe(error)
     error.__traceback__ = None
+
+
+def is_closing(error: BaseException) -> bool:
+    """Whether the walk itself is being closed: a GeneratorExit from deeper down was raised by user code."""
+    where = error.__traceback__
+    return isinstance(error, GeneratorExit) and where is not None and where.tb_next is None
 
 
 def describe(error: BaseException) -> str:
