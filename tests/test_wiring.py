@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,13 @@ from typing import Any
 import pytest
 
 from qalipsis.config.loader import load
-from qalipsis.errors import CampaignRefused, ConfigurationError, FactoryError, ScenarioErrors
+from qalipsis.errors import (
+    CampaignRefused,
+    ConfigurationError,
+    FactoryError,
+    ScenarioErrors,
+    ServiceUnavailable,
+)
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
 from qalipsis.wiring import Run, RunRequest, open_run
@@ -298,6 +305,98 @@ async def test_keys_that_nobody_reads_are_refused_before_anything_starts(case: C
 async def test_too_many_minions_are_refused_here(case: Case) -> None:
     with pytest.raises(CampaignRefused, match="40 minions are more than the 39"):
         await case.run(QUIET, "factory.workers=1", "campaign.configuration.validation.max-minions-count=39")
+
+
+VISIT = """
+    from qalipsis import prop, scenario
+    from qalipsis.plugins import http
+
+    shop = http.client(prop("shop.url", type=str), warm_up=prop("shop.warm-up", default=False, type=bool))
+    visit = scenario("visit", minions=prop("visitors", default=4)).start().then(shop.get("/")).named("get")
+"""
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+async def test_more_connections_than_this_machine_can_hold_are_refused(case: Case, workers: int) -> None:
+    with pytest.raises(CampaignRefused, match=r"ulimit -n \d+|ip_local_port_range"):
+        await case.run(VISIT, f"factory.workers={workers}", "shop.url=http://127.0.0.1:9", "visitors=70000")
+    assert "RUNNING" not in {live.state for live in case.lives}
+
+
+async def test_a_service_that_cannot_be_connected_to_ahead_is_named(case: Case, closed_port: int) -> None:
+    with pytest.raises(ServiceUnavailable, match=rf"127\.0\.0\.1:{closed_port}"):
+        await case.run(
+            VISIT, "factory.workers=2", f"shop.url=http://127.0.0.1:{closed_port}", "shop.warm-up=true"
+        )
+
+
+async def test_a_stop_interrupts_the_preparation(case: Case) -> None:
+    """A service that accepts connections and never answers cannot finish a TLS handshake."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+
+        def stop(run: Run, live: Live) -> None:
+            if live.state == "WARMUP":
+                run.stop(hard=False)
+
+        url = f"shop.url=https://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        report = await case.run(VISIT, "factory.workers=2", url, "shop.warm-up=true", meanwhile=stop)
+    assert (report.campaign.status, report.verdict.value) == ("ABORTED", "VALID")
+    assert report.ledger.minions.started == 0
+    assert time.monotonic() - began < 5
+
+
+async def test_a_service_that_refuses_connections_fails_requests(case: Case, closed_port: int) -> None:
+    report = await case.run(VISIT, "factory.workers=2", f"shop.url=http://127.0.0.1:{closed_port}")
+    assert_balanced(report)
+    assert report.campaign.status == "FAILED"
+    assert report.scenarios[0].steps[0].executions.errors == {"connect-refused": 4}
+
+
+async def test_an_interrupted_request_is_accounted_for(case: Case) -> None:
+    """A service that accepts connections and never answers."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+
+        def stop(run: Run, live: Live) -> None:
+            if live.requests == 4:
+                run.stop(hard=True)
+
+        url = f"shop.url=http://127.0.0.1:{silent.getsockname()[1]}"
+        report = await case.run(VISIT, "factory.workers=2", url, meanwhile=stop)
+    assert_balanced(report)
+    assert (report.ledger.requests.attempted, report.ledger.requests.error) == (4, 4)
+    assert report.ledger.minions.aborted == 4
+
+
+async def test_requests_of_a_killed_worker_are_unknown(case: Case) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+
+        def kill(run: Run, live: Live) -> None:
+            if live.requests == 4 and case.pids:
+                os.kill(case.pids.pop(0), signal.SIGKILL)
+            if live.notices:
+                run.stop(hard=True)
+
+        url = f"shop.url=http://127.0.0.1:{silent.getsockname()[1]}"
+        report = await case.run(VISIT, "factory.workers=2", url, meanwhile=kill)
+    assert_balanced(report)
+    requests = report.ledger.requests
+    assert (requests.attempted, requests.error + requests.unknown) == (4, 4)
+    assert requests.unknown >= 2
+    assert report.verdict.value == "DEGRADED"
 
 
 DRIVER = """

@@ -124,6 +124,13 @@ def test_a_stop_before_the_start_interrupts_the_preparation() -> None:
     assert (campaign.phase, actions) == (Phase.ABORTED, [Conclude()])
 
 
+def test_an_interrupted_preparation_is_no_failure() -> None:
+    campaign, _ = after(*ASSIGNED, StopRequested(False))
+    assert step(campaign, CouldNot("a", Failure("failed", "interrupted")), 100.0) == (campaign, ())
+    campaign, actions = after(*ASSIGNED, StopRequested(False), *ALL_CLOSED)
+    assert (campaign.phase, actions) == (Phase.ABORTED, [Conclude()])
+
+
 def test_a_stop_while_it_ends_anyway_changes_nothing() -> None:
     campaign, _ = after(*RUNNING, *ALL_ENDED)
     assert step(campaign, StopRequested(True), 100.0) == (campaign, ())

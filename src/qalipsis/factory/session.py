@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,6 +158,7 @@ class Session:
                     clock=self._clock.epoch(wall),
                     cpu=(cpu - cpu_before) / (wall - wall_before),
                     loop_lag_s=max(0.0, wall - wall_before - period),
+                    memory_bytes=_resident_bytes(),
                 ),
             )
 
@@ -234,3 +236,8 @@ class Session:
             case _:
                 assert_never(directive)
         return None
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

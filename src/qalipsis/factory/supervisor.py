@@ -50,6 +50,8 @@ ORDER_SECONDS: Final = 10.0
 SILENT_SECONDS: Final = 2.0
 """Two snapshots that did not come: the loop is blocked, and someone should know while it lasts."""
 
+SILENCE_TICK: Final = 0.5
+
 PIECE_BYTES: Final = 900 * 1024
 
 _CAUSES = {"refused": CampaignRefused, "unavailable": ServiceUnavailable}
@@ -255,8 +257,11 @@ class Supervisor:
         told: dict[int, float] = {}
         await asyncio.sleep(max(0.0, start - self._clock.now()))
         while True:
-            await asyncio.sleep(0.5)
+            before = self._clock.now()
+            await asyncio.sleep(SILENCE_TICK)
             now = self._clock.now()
+            if now - before > 2 * SILENCE_TICK:
+                continue  # this process itself stood still: what workers said is still to be read
             for handle in self._handles:
                 silence = now - max(handle.heard_at, start)
                 is_walking = any(handle.index in walking for walking in self._walking.values())

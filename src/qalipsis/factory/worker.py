@@ -59,7 +59,7 @@ class Worker:
         self._events: LoggedEvents | None = None
         self._clock = SystemClock()
         self._engine: WorkerEngine | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[WorkerAnswer] | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._collector = Collector()
         self._encoder = msgspec.msgpack.Encoder()
@@ -152,7 +152,7 @@ class Worker:
 
     def _start(self, at: float) -> Done | Failed:
         if self._engine is None:
-            return Failed(cause="failed", reason="there is nothing to start: no campaign was prepared")
+            return _failed("there is nothing to start: no campaign was prepared")
         start = at - self._clock.epoch_offset
         self._collector.open(self._clock.now())
         self._engine.start(start)
@@ -183,24 +183,12 @@ class Worker:
         self._pipe.send(Ended(scenario=scenario, at=self._clock.epoch(self._clock.now())))
 
     def _begin(self, work: Coroutine[Any, Any, WorkerAnswer]) -> None:
-        self._task = asyncio.create_task(self._answer(work))
+        self._task = asyncio.create_task(work)
+        # A callback, for a task that is cancelled before it began does not run a line of its own.
+        self._task.add_done_callback(self._answer)
 
-    async def _answer(self, work: Coroutine[Any, Any, WorkerAnswer]) -> None:
-        answer: WorkerAnswer
-        try:
-            answer = await work
-        except asyncio.CancelledError:
-            answer = Failed(cause="failed", reason="interrupted")
-        except CampaignRefused as error:
-            answer = Failed(cause="refused", reason=str(error))
-        except (ServiceUnavailable, StepError) as error:
-            answer = Failed(cause="unavailable", reason=str(error))
-        except QalipsisError as error:
-            answer = Failed(cause="failed", reason=str(error))
-        except Exception as error:
-            _log.exception("an order of the supervisor failed")
-            answer = Failed(cause="failed", reason=f"{type(error).__name__}: {error}")
-        self._pipe.send(answer)
+    def _answer(self, task: asyncio.Task[WorkerAnswer]) -> None:
+        self._pipe.send(_failed("interrupted") if task.cancelled() else _outcome(task))
 
     async def _end_task(self) -> None:
         task, self._task = self._task, None
@@ -222,3 +210,22 @@ class Worker:
             self._freeze(engine)
             self._collector.close()
         await engine.aclose()
+
+
+def _outcome(task: asyncio.Task[WorkerAnswer]) -> WorkerAnswer:
+    match task.exception():
+        case None:
+            return task.result()
+        case CampaignRefused() as error:
+            return Failed(cause="refused", reason=str(error))
+        case ServiceUnavailable() | StepError() as error:
+            return Failed(cause="unavailable", reason=str(error))
+        case QalipsisError() as error:
+            return _failed(str(error))
+        case error:
+            _log.error("an order of the supervisor failed", exc_info=error)
+            return _failed(f"{type(error).__name__}: {error}")
+
+
+def _failed(reason: str) -> Failed:
+    return Failed(cause="failed", reason=reason)

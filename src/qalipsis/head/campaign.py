@@ -249,6 +249,8 @@ def _answered(campaign: Campaign, factory: str, now: float) -> Step:
 
 
 def _could_not(campaign: Campaign, event: CouldNot, now: float) -> Step:
+    if campaign.phase is Phase.ABORTING:
+        return campaign, ()  # what was interrupted cannot be done; deadlines see to the rest
     failure = campaign.failure or event.failure
     if campaign.started_at is None:
         # Nothing has been sent yet: there is nothing to account for.

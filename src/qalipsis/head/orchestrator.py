@@ -122,9 +122,9 @@ class Orchestrator:
         self._live = LiveView(request.name or request.key)
         self._name = request.name or request.key
         self._pieces: dict[Place, list[bytes]] = {}
-        self._sent: dict[str, str] = {}
         self._awaited: frozenset[str] = frozenset()
         self._messages: list[Message] = []
+        self._faults: list[str] = []
         self._ended_at: float | None = None
         self._created_at = clock.epoch(clock.now())
         self._timer: TimerHandle | None = None
@@ -247,9 +247,7 @@ class Orchestrator:
         return frozenset([await self._direct_one(node, directive) for node in self._campaign.factories])
 
     async def _direct_one(self, node: str, directive: Directive) -> str:
-        id = await self._publisher.say(topics.node(node), directive, self._campaign.key)
-        self._sent[id] = node
-        return id
+        return await self._publisher.say(topics.node(node), directive, self._campaign.key)
 
     # What factories tell
 
@@ -305,8 +303,9 @@ class Orchestrator:
         try:
             self._tally.add(place, msgspec.msgpack.decode(data, type=Snapshot))
         except (msgspec.MsgspecError, ValueError) as error:
-            _log.error("a snapshot of %s was set aside: %s", worker_name(place), error)
-            self._live.notice(f"a snapshot of {worker_name(place)} could not be read: {error}")
+            fault = f"a snapshot of {worker_name(place)} could not be read and is missing here: {error}"
+            self._faults.append(fault)
+            self._live.notice(fault)
 
     def _lose(self, place: Place, message: Fault) -> None:
         after = max(0.0, message.at - self._started_at())
@@ -367,6 +366,8 @@ class Orchestrator:
         failure = self._campaign.failure
         if failure is not None and self._campaign.started_at is None:
             raise _ERRORS.get(failure.cause, FactoryError)(failure.reason)
+        if failure is not None:
+            self._faults.append(failure.reason)
         await self._keep(self._tally.close_all_seconds())
         started_at = self._started_at()
         report = build(
@@ -384,7 +385,7 @@ class Orchestrator:
                 timeline=await self._store.seconds(self._campaign.key),
                 is_aborted=self._campaign.phase is Phase.ABORTED,
                 messages=tuple(self._messages),
-                faults=() if failure is None else (failure.reason,),
+                faults=tuple(self._faults),
                 environment=self._request.environment,
             )
         )
