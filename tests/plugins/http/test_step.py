@@ -15,7 +15,7 @@ from qalipsis.plugins.http.step import open_step
 
 from .bench import Bench, until
 from .servers import Handler, Peer, answers, response
-from .test_connect import closed_port, deaf_port
+from .test_connect import closed_port
 
 Serve = Any
 
@@ -258,15 +258,20 @@ async def test_a_warm_up_that_cannot_connect_is_refused_before_the_start(bench: 
         await step.warm_up([bench.minion()])
 
 
-async def test_closing_a_step_ends_what_still_connects(bench: Bench) -> None:
-    with deaf_port() as port:
-        page = http.client(f"http://127.0.0.1:{port}", connect_timeout="1h").get("/")
-        line = await bench.start(page)
-        await asyncio.sleep(0)
-        step = await bench.step(page)
-        await step.aclose()
-        await step.aclose()
-    assert not line.future.done()
+async def test_connections_are_announced_before_they_are_needed(serve: Serve, bench: Bench) -> None:
+    server = await serve(answers(HELLO))
+    place = ("127.0.0.1", server.port)
+
+    async def announced(**options: Any) -> dict[tuple[str, int], int]:
+        step = await bench.step(http.client(server.url, **options).get("/"))
+        result: dict[tuple[str, int], int] = step.connections(100)
+        return result
+
+    assert await announced() == {place: 100}
+    assert await announced(connections="on-demand") == {place: 100}
+    assert await announced(connections="pool", pool_size=7) == {place: 7}
+    assert await announced(connections="pool", pool_size=700) == {place: 100}
+    assert await announced(proxy="http://127.0.0.1:8") == {("127.0.0.1", 8): 100}
 
 
 @pytest.mark.parametrize("tls", [False, True])

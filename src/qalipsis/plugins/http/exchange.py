@@ -70,9 +70,10 @@ class Commons:
         self.wheel = wheel
         self.max_body = max_body
         self.heads: dict[bytes, Known] = {}
-        """Heads seen before that say nothing but a length: most responses are parsed by one look-up.
+        """Heads seen before that say nothing but a length: with them a response is parsed by one look-up.
 
-        It replaces 0.9 µs in httptools and its callbacks by 0.2 µs, and costs 0.2 µs when every head is new.
+        A request takes 1.9 µs of interpreter then, and 4.2 µs with httptools; a head that is always new
+        adds 0.1 µs.
         """
         self._answers: list[Answer] = []
 
