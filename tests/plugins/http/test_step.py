@@ -259,7 +259,7 @@ async def test_a_warm_up_that_cannot_connect_is_refused_before_the_start(bench: 
 
 
 async def test_connections_are_announced_before_they_are_needed(serve: Serve, bench: Bench) -> None:
-    server = await serve(answers(HELLO))
+    server = await serve(answers(response(b"ok")))
     place = ("127.0.0.1", server.port)
 
     async def announced(**options: Any) -> dict[tuple[str, int], int]:
