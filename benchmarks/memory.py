@@ -37,7 +37,7 @@ def measure(is_quick: bool) -> list[Figure]:
             INJECTOR,
             url=server.url,
             ca=str(server.ca),
-            minions=500 if is_quick else 4_000,
+            minions=1_500 if is_quick else 4_000,
             per_second=400,
         )
     return [
