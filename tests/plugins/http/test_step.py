@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import zlib
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 
 from benchmarks.nginx import NginxMissing, find_nginx, run_nginx
 from qalipsis import registry
-from qalipsis.errors import ServiceUnavailable
+from qalipsis.errors import ConfigurationError, ServiceUnavailable
 from qalipsis.plugins import http
 from qalipsis.plugins.http.step import open_step
 
 from .bench import Bench, until
+from .certificates import Certificates
 from .servers import Handler, Peer, answers, response
 from .test_connect import closed_port
 
@@ -245,10 +247,43 @@ async def test_an_exception_of_the_author_is_the_steps_and_touches_no_connection
     assert (bench.books, server.connections) == ((0, 0, 0), 0)
 
 
-async def test_a_host_that_does_not_exist_is_named_before_the_start(bench: Bench) -> None:
-    page = http.client("http://nowhere.invalid").get("/")
-    with pytest.raises(ServiceUnavailable, match=r"test_step\.py:\d+: .*nowhere\.invalid"):
+@pytest.mark.parametrize("url", ["http://nowhere.invalid", "http://127.0.0.1:1", "https://127.0.0.1:1"])
+async def test_a_target_that_cannot_be_reached_is_named_with_its_place_in_the_file(
+    bench: Bench, url: str
+) -> None:
+    step = await bench.step(http.client(url).get("/"))
+    with pytest.raises(
+        ServiceUnavailable, match=rf"test_step\.py:\d+: .*{re.escape(url)}.* cannot be reached"
+    ):
+        await step.reach()
+
+
+async def test_a_certificate_that_will_not_do_is_noticed_before_the_start(
+    serve: Serve, bench: Bench, certificates: Certificates
+) -> None:
+    server = await serve(answers(response(b"ok")), tls=certificates.server_context())
+    step = await bench.step(http.client(f"https://127.0.0.1:{server.port}").get("/"))
+    with pytest.raises(ServiceUnavailable, match="verify"):
+        await step.reach()
+
+
+async def test_a_target_is_looked_at_once_and_nothing_is_asked_of_it(serve: Serve, bench: Bench) -> None:
+    server = await serve(answers(response(b"ok")))
+    client = http.client(server.url)
+    one, other = await bench.step(client.get("/a")), await bench.step(client.get("/b"))
+    await one.reach()
+    await other.reach()
+    await until(lambda: server.connections == 1 and server.open_connections == 0)
+    assert (server.requests, bench.books) == ([], (0, 0, 0))
+
+
+async def test_a_file_without_certificates_is_named_with_its_place(bench: Bench, tmp_path: Any) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.write_text("nothing")
+    page = http.client("https://127.0.0.1:1", verify=empty).get("/")
+    with pytest.raises(ConfigurationError, match=r"test_step\.py:\d+: .*empty\.pem"):
         await bench.step(page)
+    del bench.steps[page]
 
 
 async def test_a_warm_up_that_cannot_connect_is_refused_before_the_start(bench: Bench) -> None:

@@ -33,19 +33,12 @@ class Agent:
         self._commons = Commons(clock.now, wheel, settings.max_body)
         self._connector = Connector(settings, clock.now)
         self._on_demand = OnDemand()
+        self._is_reached = False
         self._pools: dict[tuple[str, str, int], Pool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         proxy = settings.proxy
         self._forwards = proxy is not None and proxy.scheme == "http"
         self._proxy_authorization = None if proxy is None else authorization(proxy)
-
-    async def resolve(self) -> float:
-        """Look the client's target up; returns the seconds it took, 0 when it is known. Raises StepError."""
-        return await self._connector.resolve(self.settings.target)
-
-    def first_stop(self) -> tuple[str, int]:
-        """Host and port that connections for the client's own target lead to."""
-        return self._connector.first_stop(self.settings.target)
 
     def seat(self, minion: StepMinion) -> Seat:
         """The minion's seat, made when it comes for the first time."""
@@ -82,6 +75,13 @@ class Agent:
             if seconds:
                 meters.phase(phase, seconds)
         return connection
+
+    async def reach(self, meters: StepMeters) -> None:
+        """Open a connection to the client's target and close it again. Raises StepError."""
+        if not self._is_reached:
+            connection = await self.connect(self.settings.target, self._on_demand, meters)
+            connection.close()
+            self._is_reached = True
 
     async def warm_up(self, minions: list[StepMinion], meters: StepMeters) -> None:
         """Open what the minions will need first. Raises StepError."""

@@ -106,14 +106,6 @@ class Connector:
             return self._proxy.host, self._proxy.port
         return target.host, target.port
 
-    async def resolve(self, target: Target) -> float:
-        """Look the address up ahead of the start; returns the seconds it took. Raises StepError("dns")."""
-        began = self._now()
-        if self._resolver.known(*self.first_stop(target)) is not None:
-            return 0.0
-        await self._resolver.find(*self.first_stop(target))
-        return self._now() - began
-
     async def open(self, target: Target, make: Callable[[], P], patience: float) -> tuple[P, Timings]:
         """A protocol connected to the target.
 

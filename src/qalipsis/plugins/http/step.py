@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from qalipsis.engine.step import BeginStep, StepContext, StepError, StepMinion, StepRuntime, Strand
-from qalipsis.errors import ServiceUnavailable
+from qalipsis.errors import ConfigurationError, ServiceUnavailable
 from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.meters import StepMeters
 from qalipsis.plugins.http.agent import Agent
@@ -95,7 +95,11 @@ class HttpStep:
         client = self._spec.client
         agent = runtime.shared.get(client)
         if agent is None:
-            agent = runtime.shared[client] = Agent(client.settings(), runtime.clock, runtime.wheel)
+            try:
+                agent = Agent(client.settings(), runtime.clock, runtime.wheel)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{self._place()}: {error}") from error
+            runtime.shared[client] = agent
         self.agent = agent
         self.counts = runtime.ledger.counts
         self.lease = runtime.ledger.lease
@@ -112,26 +116,27 @@ class HttpStep:
             body = message.body or b""
             if is_simple and self._is_home(message.target) and isinstance(body, bytes):
                 self._wire = agent.head(message) + body if len(body) <= ONE_WRITE else b""
+
+    async def reach(self) -> None:
+        """See before the start that the client's target can be connected to; no request is sent.
+
+        Raises ServiceUnavailable. Steps of the same client ask once.
+        """
         try:
-            lookup_seconds = await agent.resolve()
+            await self.agent.reach(self.meters)
         except StepError as error:
-            where = client.location
             raise ServiceUnavailable(
-                f"{where.file}:{where.line}: {client!r} leads nowhere: {error}; "
-                "correct the base URL, or give http.client(hosts={…}) its address"
+                f"{self._place()}: {self._spec.client!r} cannot be reached: {error}"
             ) from error
-        if lookup_seconds:
-            runtime.meters.phase("dns", lookup_seconds)
 
     async def warm_up(self, minions: Sequence[StepMinion]) -> None:
+        """Raises ServiceUnavailable when a connection cannot be opened."""
         try:
             await self.agent.warm_up(list(minions), self.meters)
         except* StepError as group:
             error = group.exceptions[0]
-            where = self._spec.client.location
             raise ServiceUnavailable(
-                f"{where.file}:{where.line}: {self._spec.client!r} cannot be connected to ahead of the "
-                f"start: {error}"
+                f"{self._place()}: {self._spec.client!r} cannot be connected to for every minion: {error}"
             ) from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
@@ -155,8 +160,8 @@ class HttpStep:
             raise fenced()
         self.counts[ATTEMPTED] += 1
         request = Request(
-            self, strand, seat, self._message, context.due, now + self._timeout, self.read_timeout,
-            now, now, len(wire), connection,
+            self, strand, seat, self._message, context.due, now + self._timeout,  # type: ignore[arg-type]
+            self.read_timeout, now, now, len(wire), connection,
         )  # fmt: skip
         timings = connection.timings
         if timings is not None:
@@ -188,6 +193,11 @@ class HttpStep:
             request.obtain()
         return request
 
+    def _place(self) -> str:
+        """Where the author made the client."""
+        location = self._spec.client.location
+        return f"{location.file}:{location.line}"
+
     def _is_home(self, target: Target) -> bool:
         """True for the client's own target, which nearly every message of a template has as one object."""
         if target is self._home:
@@ -204,7 +214,7 @@ class Request(Struct, gc=False):
     step: HttpStep
     strand: Strand
     seat: Seat
-    message: Any  # of type Message; a struct that checks nothing either way
+    message: Message
     due: float
     deadline: float
     read_timeout: float
@@ -222,8 +232,7 @@ class Request(Struct, gc=False):
 
     @property
     def origin(self) -> Origin:
-        origin: Origin = self.message.target.origin
-        return origin
+        return self.message.target.origin
 
     # What the engine calls.
 
@@ -245,7 +254,7 @@ class Request(Struct, gc=False):
 
     def serve(self, connection: Connection) -> None:
         step = self.step
-        message: Message = self.message
+        message = self.message
         now = step.now()
         if now > step.lease[0]:
             raise fenced()
@@ -404,7 +413,7 @@ class Request(Struct, gc=False):
     def add_cookies(self, now: float) -> None:
         jar = self.seat.jar
         if jar is not None:
-            message: Message = self.message
+            message = self.message
             header = jar.header(message.target, message.path, now + self.step.offset)
             if header is not None:
                 self.message = message.with_cookies(header)
