@@ -123,8 +123,15 @@ class WorkerEngine:
         return needed
 
     async def warm_up(self) -> None:
-        """Connect what the author wants connected before the start."""
+        """See that targets can be reached, and connect what the author wants connected before the start.
+
+        Raises ServiceUnavailable: a wrong address is one message, and not a million failed requests.
+        """
         for name, assembly in self._assemblies.items():
+            for step in assembly.steps:
+                reach = getattr(step, "reach", None)
+                if reach is not None:
+                    await reach()
             steps = [step for step in assembly.steps if getattr(step, "is_warmed_up", False)]
             if not steps:
                 continue

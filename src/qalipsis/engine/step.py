@@ -92,6 +92,9 @@ class BeginStep(Protocol):
     async def open(self, runtime: StepRuntime) -> None:
         """Once before the campaign: resolve templates, meters, addresses."""
 
+    async def reach(self) -> None:
+        """Optional. See before the start that the target can be reached; raises ServiceUnavailable."""
+
     async def warm_up(self, minions: Sequence[StepMinion]) -> None:
         """Connect ahead of the start, when the author asked for it; no request is sent."""
 

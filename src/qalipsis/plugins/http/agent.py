@@ -63,23 +63,23 @@ class Agent:
         return message.head
 
     async def connect(
-        self, target: Target, supply: Supply, meters: StepMeters, patience: float = inf
+        self, target: Target, supply: Supply, meters: StepMeters | None, patience: float = inf
     ) -> Connection:
-        """A connection that belongs to `supply`; its phases are recorded. Raises StepError."""
+        """A connection that belongs to `supply`; its phases are recorded in `meters`. Raises StepError."""
         origin = self.origin if target.origin == self.origin else target.origin
         connection, timings = await self._connector.open(
             target, lambda: Connection(self._commons, origin, supply), patience
         )
         connection.timings = timings
         for phase, seconds in zip(timings._fields, timings, strict=True):
-            if seconds:
+            if seconds and meters is not None:
                 meters.phase(phase, seconds)
         return connection
 
-    async def reach(self, meters: StepMeters) -> None:
-        """Open a connection to the client's target and close it again. Raises StepError."""
+    async def reach(self) -> None:
+        """Open a connection to the client's target and close it again, unmeasured. Raises StepError."""
         if not self._is_reached:
-            connection = await self.connect(self.settings.target, self._on_demand, meters)
+            connection = await self.connect(self.settings.target, self._on_demand, None)
             connection.close()
             self._is_reached = True
 

@@ -123,7 +123,7 @@ class HttpStep:
         Raises ServiceUnavailable. Steps of the same client ask once.
         """
         try:
-            await self.agent.reach(self.meters)
+            await self.agent.reach()
         except StepError as error:
             raise ServiceUnavailable(
                 f"{self._place()}: {self._spec.client!r} cannot be reached: {error}"
