@@ -33,12 +33,12 @@ class StepTimeout(StepError):
 class Strand:
     """Drives one walk at a time; `on_end(errors, is_aborted)` is called when it is over."""
 
-    __slots__ = ("_generator", "_sleeper", "_timer", "_timer_at", "_wheel", "deadline", "on_end", "pending")
+    __slots__ = ("_generator", "_timer", "_timer_at", "_wheel", "deadline", "on_end", "pending", "sleeper")
 
     def __init__(self, wheel: TimerWheel) -> None:
         self._wheel = wheel
         self._generator: Walk | None = None
-        self._sleeper: Timer | None = None
+        self.sleeper: Timer | None = None
         self._timer: TimerHandle | None = None
         self._timer_at = inf
         self.deadline = inf
@@ -95,11 +95,16 @@ class Strand:
 
         A strand sleeps at most once at a time, so one timer serves all its pauses.
         """
-        sleeper = self._sleeper
-        if sleeper is None or sleeper.callback is None:  # a cancelled one still lies in its slot
-            sleeper = self._sleeper = Timer(self.resume, self._wheel)
-        self._wheel.enter(sleeper, when)
+        sleeper = self.sleeper
+        if sleeper is None or sleeper.callback is None:
+            sleeper = self.new_sleeper()
         self.pending = sleeper
+        self._wheel.enter(sleeper, when)
+
+    def new_sleeper(self) -> Timer:
+        """The timer of the next pauses: there is none yet, or it was cancelled and still lies in its slot."""
+        self.sleeper = Timer(self.resume, self._wheel)
+        return self.sleeper
 
     def limit(self, at: float) -> None:
         """Fail the walk with StepTimeout when it still waits at `at`.

@@ -119,6 +119,7 @@ def walk(
     `outputs` receives what comes out of the chain's end. `limit` is the deadline in force around it.
     """
     now = context.minion.scene.clock.now
+    enter = context.minion.scene.wheel.enter
     length = len(chain)
     index = 0
     stack: list[Loop | Outputs] | None = None
@@ -169,8 +170,12 @@ def walk(
                             # The plan goes on from `due`: lateness shows. The pause is never cut short.
                             delay = operation.delay or operation.call(context)
                             context.due += delay
-                            at += delay
-                            strand.sleep_until(at)
+                            # Strand.sleep_until, spelt out: this runs once per pause of ten thousand minions.
+                            sleeper = strand.sleeper
+                            if sleeper is None or sleeper.callback is None:
+                                sleeper = strand.new_sleeper()
+                            strand.pending = sleeper
+                            enter(sleeper, at + delay)
                             yield
                         else:
                             context.due = due = operation.call(context)

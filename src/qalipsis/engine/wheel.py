@@ -59,14 +59,13 @@ class TimerWheel:
     def enter(self, timer: Timer, when: float) -> None:
         """Set a timer that has fired, or was never set; one that still waits may not be entered again."""
         tick = ceil(when * TICKS_PER_SECOND)
-        slot = self._slots.get(tick)
-        if slot is None:
+        try:
+            self._slots[tick].append(timer)
+        except KeyError:  # the first of its millisecond
             self._slots[tick] = [timer]
             heappush(self._ticks, tick)
             if self._handle is None or tick < self._armed_tick:
                 self._arm(tick)
-        else:
-            slot.append(timer)
 
     def forget_one(self) -> None:
         """A timer was cancelled; once half of them are, the slots are cleared of them.
