@@ -29,7 +29,7 @@ REPORT = Report(
 
 def test_each_campaign_gets_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    written = ReportFiles(ReportExport(), None).write(REPORT)
+    written, _ = ReportFiles(ReportExport(), None).write(REPORT)
     assert [str(path) for path in written] == [
         "reports/c-1/report.json",
         "reports/c-1/junit.xml",
@@ -40,7 +40,7 @@ def test_each_campaign_gets_a_folder_of_its_own(tmp_path: Path, monkeypatch: pyt
 
 def test_the_folder_of_the_command_line_wins_over_the_configured_ones(tmp_path: Path) -> None:
     export = ReportExport(junit=FileExport(folder=str(tmp_path / "other")))
-    written = ReportFiles(export, str(tmp_path / "here")).write(REPORT)
+    written, _ = ReportFiles(export, str(tmp_path / "here")).write(REPORT)
     assert {path.parent for path in written} == {tmp_path / "here"}
 
 
@@ -51,7 +51,7 @@ def test_only_the_enabled_forms_are_written_each_into_its_folder(
     export = ReportExport(
         junit=FileExport(folder="deep/below"), html=FileExport(enabled=False), json=FileExport(enabled=False)
     )
-    assert ReportFiles(export, None).write(REPORT) == (Path("deep/below/junit.xml"),)
+    assert ReportFiles(export, None).write(REPORT) == ((Path("deep/below/junit.xml"),), ())
     assert not (tmp_path / "reports").exists()
 
 
@@ -59,3 +59,12 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_the_campaign(tmp_p
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="name another folder with --report-dir"):
         ReportFiles(ReportExport(), str(tmp_path / "file" / "below"))
+
+
+def test_a_file_that_cannot_be_written_costs_neither_the_others_nor_what_was_there(tmp_path: Path) -> None:
+    files = ReportFiles(ReportExport(), str(tmp_path))
+    (tmp_path / "junit.xml").mkdir()
+    written, failures = files.write(REPORT)
+    assert written == (tmp_path / "report.json", tmp_path / "report.html")
+    assert failures == (f"{tmp_path / 'junit.xml'}: Is a directory",)
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.html", "junit.xml"}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import shlex
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,3 +213,36 @@ def test_an_interruption_before_the_campaign_runs_leaves_nothing_behind(
     assert err.splitlines()[-1] == "qalipsis: interrupted"
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+@pytest.mark.parametrize("streams", ["2>&1 | head -c 1", "2>/dev/full >/dev/full", "2>&- >&- <&-"])
+def test_a_campaign_that_nobody_watches_runs_to_its_end_with_its_own_exit_code(
+    folder: Path, streams: str
+) -> None:
+    ran = shlex.join(command("-s", "wrong", "--report-dir", "out"))
+    line = f"{ran} {streams}; echo ${{PIPESTATUS[0]}} > code"
+    subprocess.run(["bash", "-c", line], cwd=folder, stdout=subprocess.DEVNULL, timeout=60, check=False)
+    assert report_of(folder)["campaign"]["status"] == "FAILED"
+    assert (folder / "code").read_text() == "1\n"
+
+
+def test_a_closed_terminal_stops_softly_with_a_full_report(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("-s", "long", "--report-dir", "out"),
+        cwd=folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    shown = b""
+    while b"RUNNING" not in shown:
+        shown += os.read(ours, 65536)
+    time.sleep(1.0)
+    os.close(ours)
+    assert process.wait(timeout=30) == 2
+    minions = report_of(folder)["ledger"]["minions"]
+    assert minions["started"] == minions["completed"] == 4

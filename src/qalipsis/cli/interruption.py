@@ -4,38 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Final
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from qalipsis.cli.streams import tell
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGHUP comes when the terminal is closed: nobody watches any more, but the report is still wanted."""
+
+BLOCKED_SECONDS: Final = 3.0
+"""A signal that the loop has not acted upon for so long: user code in this process (no workers) blocks it."""
 
 
 @contextmanager
 def interruption(stop: Callable[[bool], None]) -> Iterator[None]:
-    """Calls `stop(False)` at the first SIGINT or SIGTERM and `stop(True)`, a hard stop, at the second.
+    """Calls `stop(False)` at the first signal and `stop(True)`, a hard stop, at the second.
 
-    Afterwards both are ignored: what is left is the report, and a user who is impatient with the campaign
-    must not lose that.
+    Code that blocks the event loop is interrupted by a KeyboardInterrupt at a later signal. Afterwards
+    signals are ignored: what is left is the report, and a user who is impatient with the campaign must not
+    lose that. What was ignored before (`nohup`) stays so.
     """
     loop = asyncio.get_running_loop()
     received = 0
+    waiting_since: float | None = None
 
-    def on_signal() -> None:
-        nonlocal received
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal received, waiting_since
+        if waiting_since is not None and time.monotonic() - waiting_since > BLOCKED_SECONDS:
+            raise KeyboardInterrupt
         received += 1
-        if received == 1:
-            print("stopping: running passes may end; Ctrl-C again stops at once", file=sys.stderr)
-            stop(False)
-        elif received == 2:
-            print("stopping at once: what runs is interrupted and counted as aborted", file=sys.stderr)
-            stop(True)
+        if received <= 2:
+            waiting_since = waiting_since or time.monotonic()
+            loop.call_soon_threadsafe(act, received == 2)
 
-    for each in SIGNALS:
-        loop.add_signal_handler(each, on_signal)
+    def act(is_hard: bool) -> None:
+        nonlocal waiting_since
+        waiting_since = None
+        stop(is_hard)
+        if is_hard:
+            tell("stopping at once: what runs is interrupted and counted as aborted")
+        else:
+            tell("stopping: running passes may end; Ctrl-C again stops at once")
+
+    handled = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    for each in handled:
+        signal.signal(each, on_signal)
     try:
         yield
     finally:
-        for each in SIGNALS:
-            loop.remove_signal_handler(each)
+        for each in handled:
             signal.signal(each, signal.SIG_IGN)

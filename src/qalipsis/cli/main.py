@@ -6,14 +6,12 @@ Only what `--help` needs is imported here; a command imports its parts when it i
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from io import TextIOWrapper
 
-from qalipsis.cli import arguments
+from qalipsis.cli import arguments, streams
 from qalipsis.cli.arguments import Command, HelpShown
 from qalipsis.cli.exit_codes import ExitCode, of_error
 from qalipsis.errors import QalipsisError
@@ -75,12 +73,12 @@ RUNNERS = {
 def main(given: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code and raises nothing."""
     words = list(sys.argv[1:] if given is None else given)
+    streams.open_missing()
+    streams.make_robust()
     # Whoever ends us, what was opened is closed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # A terminal that cannot show a character must not cost the report.
-            stream.reconfigure(errors="replace")
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, signal.default_int_handler)
     try:
         code = _dispatch(words)
         sys.stdout.flush()
@@ -90,13 +88,13 @@ def main(given: Sequence[str] | None = None) -> int:
         return _tell("interrupted", ExitCode.ABORTED)
     except BrokenPipeError:
         # The reader of our output (`| head`) has seen enough; nothing may be flushed into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.silence(sys.stdout)
         return ExitCode.SUCCESSFUL
     except Exception as error:
         if "--debug" in words:
             import traceback
 
-            traceback.print_exc()
+            streams.tell(traceback.format_exc().rstrip())
         return _explain(error, is_debug="--debug" in words)
     return code
 
@@ -122,5 +120,5 @@ def _explain(error: Exception, is_debug: bool) -> int:
 
 
 def _tell(message: str, code: ExitCode) -> int:
-    print(f"qalipsis: {message}", file=sys.stderr)
+    streams.tell(f"qalipsis: {message}")
     return code

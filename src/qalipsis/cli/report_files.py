@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qalipsis.config.settings import ReportExport
-from qalipsis.errors import ConfigurationError, QalipsisError
+from qalipsis.errors import ConfigurationError
 from qalipsis.reports import json_report, junit, page
 from qalipsis.reports.model import Report
 
@@ -32,21 +32,30 @@ class ReportFiles:
         for given in sorted({given for given in self._folders.values() if given is not None}):
             _check(Path(given))
 
-    def write(self, report: Report) -> tuple[Path, ...]:
-        """Write the files and return where they lie."""
+    def write(self, report: Report) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+        """Write the files; returns where they lie, and for each that could not be written why."""
         own = Path(DEFAULT_FOLDER, report.campaign.key)
-        written = []
+        written, failures = [], []
         for name, folder in self._folders.items():
             path = (Path(folder) if folder is not None else own) / name
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(_RENDER[name](report))
+                _write(path, _RENDER[name](report))
             except OSError as error:
-                raise QalipsisError(
-                    f"the campaign ended, but not its report: {path}: {error.strerror}"
-                ) from error
-            written.append(path)
-        return tuple(written)
+                failures.append(f"{path}: {error.strerror}")
+            else:
+                written.append(path)
+        return tuple(written), tuple(failures)
+
+
+def _write(path: Path, body: bytes) -> None:
+    """Write it whole or not at all: half a report would be taken for one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.write_bytes(body)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _check(folder: Path) -> None:

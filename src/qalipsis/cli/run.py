@@ -18,8 +18,10 @@ from qalipsis.cli.exit_codes import of_report
 from qalipsis.cli.interruption import interruption
 from qalipsis.cli.progress import progress
 from qalipsis.cli.report_files import ReportFiles
+from qalipsis.cli.streams import show
 from qalipsis.config.loader import Configuration, load
 from qalipsis.config.logs import set_up_logging
+from qalipsis.errors import QalipsisError
 from qalipsis.reports import text
 from qalipsis.reports.model import Report
 from qalipsis.wiring import RunRequest, open_run
@@ -63,9 +65,11 @@ def run_campaign(
     is_live = export.console_live.enabled is not False and not options.no_live
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(_campaign(request, is_live))
-    written = files.write(report)
+    written, failures = files.write(report)
     if export.console.enabled:
-        print(_text(report, written), end="")
+        show(_text(report, written))
+    if failures:
+        raise QalipsisError("the campaign ended, but not its report: " + "; ".join(failures))
     return of_report(report)
 
 

@@ -22,7 +22,7 @@ from qalipsis.factory.orders import Order
 from qalipsis.factory.pipes import open_pipe
 from qalipsis.factory.worker import Worker
 
-PARENT_DECIDES: Final = {signal.SIGINT, signal.SIGTERM}
+PARENT_DECIDES: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 """A terminal and a service manager send these to all processes; the supervisor alone answers them."""
 
 _SET_DEATH_SIGNAL: Final = 1
