@@ -36,18 +36,18 @@ def interruption(stop: Callable[[bool], None]) -> Iterator[None]:
         if waiting_since is not None and time.monotonic() - waiting_since > BLOCKED_SECONDS:
             raise KeyboardInterrupt
         received += 1
-        if received <= 2:
-            waiting_since = waiting_since or time.monotonic()
-            loop.call_soon_threadsafe(act, received == 2)
+        waiting_since = waiting_since or time.monotonic()
+        loop.call_soon_threadsafe(act, received)
 
-    def act(is_hard: bool) -> None:
+    def act(nth: int) -> None:
         nonlocal waiting_since
         waiting_since = None
-        stop(is_hard)
-        if is_hard:
-            tell("stopping at once: what runs is interrupted and counted as aborted")
-        else:
+        if nth == 1:
+            stop(False)
             tell("stopping: running passes may end; Ctrl-C again stops at once")
+        elif nth == 2:
+            stop(True)
+            tell("stopping at once: what runs is interrupted and counted as aborted")
 
     handled = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
     for each in handled:
