@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
 
-from qalipsis import Minion, StepFailed, backoff, journey, scenario
+from qalipsis import Minion, StepFailed, backoff, journey, profile, scenario
 from qalipsis.engine.step import StepError
 from qalipsis.language.spec import Spec
 from qalipsis.metrics.ledger import Slot
@@ -123,8 +124,6 @@ async def test_connections_are_foretold(play: Any) -> None:
 
 
 async def test_an_abort_cancels_pending_io(play: Any) -> None:
-    import asyncio
-
     aborted: list[Any] = []
 
     def meddle(engine: Any, elapsed: float) -> None:
@@ -207,9 +206,32 @@ async def test_a_journey_is_set_up_once(play: Any) -> None:
     assert seen == [7]
 
 
-async def test_a_journey_that_swallows_its_cancellation_sends_nothing_more(play: Any) -> None:
-    import asyncio
+async def test_a_step_of_an_aborted_journey_is_no_failure(play: Any) -> None:
+    stages = profile.stages(profile.stage(100, ramp_up=0, total="2s"), completion="hard")
 
+    @journey("j", minions=3, profile=stages)
+    async def walk(minion: Minion) -> None:
+        await minion.do(Echo(10.0), name="slow")
+
+    played = await play(walk.chain(), find_step=find)
+    assert (played[Slot.PASSES_ABORTED], played[Slot.MINIONS_ABORTED]) == (3, 3)
+    slow = played.step("slow")
+    assert (slow.attempted, slow.failed, dict(slow.errors)) == (3, 0, {})
+
+
+async def test_a_step_that_the_journey_itself_cancels_is_a_failure(play: Any) -> None:
+    @journey("j")
+    async def walk(minion: Minion) -> None:
+        step = asyncio.ensure_future(minion.do(Echo(10.0), name="slow"))
+        await minion.pause("1s")
+        step.cancel()
+        await asyncio.wait([step])
+
+    played = await play(walk.chain(), find_step=find)
+    assert dict(played.step("slow").errors) == {"cancelled": 1}
+
+
+async def test_a_journey_that_swallows_its_cancellation_sends_nothing_more(play: Any) -> None:
     aborted: list[Any] = []
 
     @journey("j")

@@ -92,7 +92,8 @@ class Hand:
         try:
             result = await self._run(operation, context)
         except asyncio.CancelledError:
-            operation.meters.fail("cancelled", "")
+            if not self._context.is_over:  # else the whole pass was aborted, and is counted as that
+                operation.meters.fail("cancelled", "")
             raise
         except BaseException as error:
             note(operation, context, error)
