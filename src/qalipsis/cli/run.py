@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import uvloop
-
 from qalipsis.cli import arguments
 from qalipsis.cli.arguments import UsageError
 from qalipsis.cli.exit_codes import of_report
 from qalipsis.cli.interruption import interruption
+from qalipsis.cli.loop import run_on_a_loop
 from qalipsis.cli.progress import progress
 from qalipsis.cli.report_files import ReportFiles
 from qalipsis.cli.streams import show
@@ -63,8 +61,7 @@ def run_campaign(
         check_keys=lambda declared: configuration.check_unknown((*declared, *known)),
     )
     is_live = export.console_live.enabled is not False and not options.no_live
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        report = runner.run(_campaign(request, is_live))
+    report = run_on_a_loop(_campaign(request, is_live))
     written, failures = files.write(report)
     if export.console.enabled:
         show(_text(report, written))
