@@ -205,3 +205,126 @@ def test_expectations_inside_branches_count(tmp_path: Path) -> None:
         """,
     )
     assert len(loaded.plans["a"].expectations) == 1
+
+
+def test_what_cannot_be_called_as_a_verb_calls_it_is_a_mistake(tmp_path: Path) -> None:
+    found = mistakes(
+        tmp_path,
+        """
+        a = (
+            scenario("a").start()
+            .map(5)
+            .verify(lambda value, other, third: True)
+            .filter(lambda: True)
+            .recover(lambda context, errors: 1)
+            .on_each(print)
+            .map(str)
+            .map(lambda value, default=3: value)
+            .map(lambda context, value: value)
+            .counter("c", lambda *values: 1)
+        )
+        """,
+    )
+    assert [(mistake.line, mistake.message) for mistake in found] == [
+        (4, "map needs a function of (value) or (context, value), not 5"),
+        (
+            5,
+            "verify calls its function with (value) or (context, value), "
+            "and this one takes (value, other, third)",
+        ),
+        (6, "filter calls its function with (value) or (context, value), and this one takes ()"),
+        (7, "recover calls its function with (errors), and this one takes (context, errors)"),
+    ]
+
+
+def test_a_journey_needs_a_name_and_a_function_of_the_minion(tmp_path: Path) -> None:
+    found = mistakes(
+        tmp_path,
+        """
+        from qalipsis import journey
+
+        @journey
+        async def nameless(minion): ...
+
+        @journey("lonely")
+        async def lonely(): ...
+        """,
+    )
+    assert [mistake.message for mistake in found] == [
+        "the journey has no name",
+        "journey calls its function with (minion), and this one takes ()",
+    ]
+
+
+def test_what_is_wrong_with_a_client_is_told_once_where_it_was_made(tmp_path: Path) -> None:
+    [mistake] = mistakes(
+        tmp_path,
+        """
+        from qalipsis.plugins import http
+        shop = http.client("http://shop", timeout="-1s")
+        a = scenario("a").start().then(shop.get("/")).then(shop.get("/basket"))
+        """,
+    )
+    assert (mistake.line, mistake.message) == (3, "http.client timeout cannot be negative: '-1s'")
+
+
+def test_a_value_that_is_missing_is_told_once_and_not_complained_about(tmp_path: Path) -> None:
+    [mistake] = mistakes(
+        tmp_path,
+        """
+        from qalipsis import prop
+        from qalipsis.plugins import http
+        shop = http.client(prop("shop.url"))
+        a = scenario("a").start().then(shop.get("/")).then(shop.get("/basket"))
+        """,
+    )
+    assert "'shop.url' is not configured" in mistake.message
+
+
+def test_a_value_of_the_wrong_type_is_all_there_is_to_say(tmp_path: Path) -> None:
+    source = """
+        from qalipsis import profile, prop, step
+        n = prop("n", default=1)
+        a = (
+            scenario("a", minions=n, profile=profile.arrival_rate(n, over=n)).start()
+            .pipe().named("p").iterate(n, period=n).timeout(n).tolerate(n)
+            .expect(step("p").failed_share.is_less_than(n))
+        )
+        """
+    assert {mistake.message for mistake in mistakes(tmp_path, source, n="many")} == {
+        "the property 'n' should be of type int, not 'many'"
+    }
+
+
+def test_an_unknown_verb_is_not_also_a_missing_step(tmp_path: Path) -> None:
+    [mistake] = mistakes(tmp_path, 'a = scenario("a").start().mapp(str)')
+    assert mistake.message == "there is no step verb 'mapp'"
+
+
+@pytest.mark.parametrize(
+    ("condition", "what"),
+    [
+        ('step("p").latency.p95.is_less_than("1s")', "write percentile(95)"),
+        ('step("p").executions.count.is_greater_than(1)', "there are is_between, is_equal"),
+        ('step("p").failures.is_less_than(1)', "executions, failed_share, latency, service_time"),
+    ],
+)
+def test_a_condition_that_there_is_not_names_those_there_are(
+    tmp_path: Path, condition: str, what: str
+) -> None:
+    [mistake] = mistakes(
+        tmp_path,
+        f"""
+        from qalipsis import step
+        a = scenario("a").start().pipe().named("p").expect({condition})
+        """,
+    )
+    assert what in mistake.message
+
+
+def test_should_satisfy_without_a_condition_is_a_mistake(tmp_path: Path) -> None:
+    [mistake] = mistakes(
+        tmp_path,
+        'a = scenario("a").start().pipe().counter("c").should_satisfy(lambda counter: counter.value)',
+    )
+    assert mistake.message == "should_satisfy needs a condition"

@@ -54,7 +54,8 @@ def load_plans(paths: Sequence[str | Path], values: Mapping[str, Any]) -> Loaded
                 Mistake(
                     plan.file,
                     plan.line,
-                    f"the scenario name {plan.name!r} is used twice (first in {first.file}:{first.line})",
+                    f"the scenario name {plan.name!r} is used twice "
+                    f"(first in {_shown(Path(first.file))}:{first.line})",
                     "rename one of them",
                 )
             )
@@ -70,7 +71,7 @@ def load_plans(paths: Sequence[str | Path], values: Mapping[str, Any]) -> Loaded
             )
         )
     if mistakes:
-        raise ScenarioErrors(tuple(mistakes))
+        raise ScenarioErrors(tuple(replace(each, file=_shown(Path(each.file))) for each in mistakes))
     properties.freeze()
     return Loaded(plans, frozenset(properties.declared))
 

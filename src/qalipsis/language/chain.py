@@ -374,7 +374,7 @@ class MeterChain(Chain[Out]):
         """Require what `fn` claims, of the aggregate over all factories; `fn` runs once, while building."""
         where = caller()
         stated = fn(Statistics())
-        claims = (stated,) if isinstance(stated, Claim) else tuple(stated or ())
+        claims = tuple(stated) if isinstance(stated, Iterable) else (stated,)
         if not claims or not all(isinstance(claim, Claim) for claim in claims):
             mistake = Mistake(
                 where.file,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qalipsis.language.location import Location, caller
 
@@ -21,8 +22,24 @@ class Claim:
     measure: str | None = None
 
 
+class Subject:
+    """Says what there is when an author asks for something else."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            fields = self.__dataclass_fields__
+            known = [each for each in dir(type(self)) if not each.startswith("_") and each not in fields]
+            hint = f", write percentile({name[1:]})" if re.fullmatch(r"p\d+", name) else ""
+            raise AttributeError(f"there is no {name!r} here{hint}; there are {', '.join(known)}")
+
+
 @dataclass(frozen=True, slots=True)
-class Statistic:
+class Statistic(Subject):
     """One number of an aggregate, to be compared."""
 
     name: str
@@ -57,7 +74,7 @@ class Statistic:
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(Subject):
     """The aggregate a condition speaks of; which of these numbers exist depends on the meter."""
 
     step: str | None = None
@@ -92,7 +109,7 @@ class Statistics:
 
 
 @dataclass(frozen=True, slots=True)
-class StepSubject:
+class StepSubject(Subject):
     """A step of the scenario, as the subject of `expect`."""
 
     name: str

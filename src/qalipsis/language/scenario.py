@@ -80,6 +80,9 @@ def journey(
 ) -> Callable[[Callable[[Minion], Awaitable[None]]], Journey]:
     """Make an async function of one minion a scenario."""
     location: Location = caller()
+    if callable(name):
+        # `@journey` without parentheses: it has no name, which is told with the file's other mistakes.
+        return Journey(Head(None, None, None, None, location), name, None, ())  # type: ignore[return-value]
 
     def decorate(function: Callable[[Minion], Awaitable[None]]) -> Journey:
         head = Head(name, minions, profile, None, location, description or (function.__doc__ or "").strip())

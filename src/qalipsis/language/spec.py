@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Generic, TypeVar
 
+from qalipsis.language.location import Location
+
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 
@@ -19,6 +21,10 @@ class Spec(Generic[In, Out]):
     def problems(self) -> list[str]:
         """Every mistake in this description, each as a sentence that says what to write instead."""
         return []
+
+    def problems_by_place(self, here: Location) -> list[tuple[Location, str]]:
+        """The same with the place of each: `here`, or where something that several steps share was made."""
+        return [(here, problem) for problem in self.problems()]
 
     def default_name(self) -> str:
         """A name for reports when the author gives none; `[a-z0-9-]+`."""

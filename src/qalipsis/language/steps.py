@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, ClassVar
 
+from qalipsis.language.callables import function_problems
 from qalipsis.language.distributions import Normal, Uniform
 from qalipsis.language.durations import seconds
 from qalipsis.language.spec import Spec
@@ -21,6 +22,20 @@ class Builtin(Spec[Any, Any]):
         return self.kind
 
 
+class Calling(Builtin):
+    """A verb that calls a function of the author, in one of the `forms`."""
+
+    fn: Fn
+    forms: ClassVar[tuple[str, ...]] = ("value", "context, value")
+
+    def problems(self) -> list[str]:
+        return function_problems(self.verb, self.fn, self.forms)
+
+    @property
+    def verb(self) -> str:
+        return self.kind.replace("-", "_")
+
+
 @dataclass(frozen=True, slots=True)
 class Returns(Builtin):
     kind: ClassVar[str] = "returns"
@@ -28,8 +43,9 @@ class Returns(Builtin):
 
 
 @dataclass(frozen=True, slots=True)
-class Execute(Builtin):
+class Execute(Calling):
     kind: ClassVar[str] = "execute"
+    forms: ClassVar[tuple[str, ...]] = ("context",)
     fn: Fn
 
 
@@ -39,19 +55,20 @@ class Pipe(Builtin):
 
 
 @dataclass(frozen=True, slots=True)
-class Map(Builtin):
+class Map(Calling):
     kind: ClassVar[str] = "map"
     fn: Fn
 
 
 @dataclass(frozen=True, slots=True)
-class MapWithContext(Builtin):
+class MapWithContext(Calling):
     kind: ClassVar[str] = "map-with-context"
+    forms: ClassVar[tuple[str, ...]] = ("context, value",)
     fn: Fn
 
 
 @dataclass(frozen=True, slots=True)
-class FlatMap(Builtin):
+class FlatMap(Calling):
     kind: ClassVar[str] = "flat-map"
     fn: Fn
 
@@ -62,13 +79,13 @@ class Flatten(Builtin):
 
 
 @dataclass(frozen=True, slots=True)
-class OnEach(Builtin):
+class OnEach(Calling):
     kind: ClassVar[str] = "on-each"
     fn: Fn
 
 
 @dataclass(frozen=True, slots=True)
-class Filter(Builtin):
+class Filter(Calling):
     kind: ClassVar[str] = "filter"
     fn: Fn
 
@@ -79,19 +96,19 @@ class FilterNotNone(Builtin):
 
 
 @dataclass(frozen=True, slots=True)
-class Validate(Builtin):
+class Validate(Calling):
     kind: ClassVar[str] = "validate"
     fn: Fn
 
 
 @dataclass(frozen=True, slots=True)
-class Verify(Builtin):
+class Verify(Calling):
     kind: ClassVar[str] = "verify"
     fn: Fn
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyAndMap(Builtin):
+class VerifyAndMap(Calling):
     kind: ClassVar[str] = "verify-and-map"
     fn: Fn
 
@@ -108,8 +125,9 @@ class Delay(Builtin):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace(Builtin):
+class Pace(Calling):
     kind: ClassVar[str] = "pace"
+    forms: ClassVar[tuple[str, ...]] = ("last_period",)
     fn: Fn
 
 
@@ -138,7 +156,7 @@ class AcceleratingPace(Builtin):
 
 
 @dataclass(frozen=True, slots=True)
-class Shelve(Builtin):
+class Shelve(Calling):
     kind: ClassVar[str] = "shelve"
     name: str
     fn: Fn
@@ -180,8 +198,9 @@ class Choose(Builtin):
 
 
 @dataclass(frozen=True, slots=True)
-class CatchErrors(Builtin):
+class CatchErrors(Calling):
     kind: ClassVar[str] = "catch-errors"
+    forms: ClassVar[tuple[str, ...]] = ("errors",)
     fn: Fn
 
 
@@ -191,8 +210,9 @@ class LogErrors(Builtin):
 
 
 @dataclass(frozen=True, slots=True)
-class Recover(Builtin):
+class Recover(Calling):
     kind: ClassVar[str] = "recover"
+    forms: ClassVar[tuple[str, ...]] = ("errors",)
     fn: Fn
 
 
@@ -202,7 +222,7 @@ class BlackHole(Builtin):
 
 
 @dataclass(frozen=True, slots=True)
-class Meter(Builtin):
+class Meter(Calling):
     """counter, gauge, rate, throughput, timer or summary; the meter has the step's name."""
 
     kind: ClassVar[str] = "meter"
@@ -210,15 +230,20 @@ class Meter(Builtin):
     name: str
     fn: Fn
 
+    @property
+    def verb(self) -> str:
+        return self.type
+
     def default_name(self) -> str:
         return self.name
 
 
 @dataclass(frozen=True, slots=True)
-class Walk(Builtin):
+class Walk(Calling):
     """A journey's function: one call is one pass."""
 
     kind: ClassVar[str] = "journey"
+    forms: ClassVar[tuple[str, ...]] = ("minion",)
     name: str
     fn: Fn
 

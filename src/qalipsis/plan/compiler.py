@@ -72,9 +72,11 @@ class _Compilation:
         head, chain = self._head, self._chain
         before = len(self._properties.mistakes)
         name = head.name
-        if not isinstance(name, str) or not NAME.fullmatch(name):
+        if name is None:
+            self._say(head.location, "the journey has no name", 'write for example @journey("browse")')
+        elif not isinstance(name, str) or not NAME.fullmatch(name):
             self._say(head.location, f"{name!r} is no name for a scenario", NAME_HINT)
-            name = str(name)
+        name = str(name)
         profile = self._profile()
         minions = self._minions(profile)
         self._reserve(chain)
@@ -82,7 +84,7 @@ class _Compilation:
             self._reserve(head.setup)
         setup = self._nodes(head.setup) if head.setup is not None else ()
         nodes = self._nodes(chain)
-        if not nodes:
+        if not nodes and not chain.mistakes:  # else the verb that there is not was meant to be one
             self._say(
                 head.location,
                 f"the scenario {name!r} has no steps",
@@ -122,7 +124,7 @@ class _Compilation:
     # the scenario as a whole
 
     def _profile(self) -> Any:
-        profile = self._properties.resolve(self._head.profile)
+        profile = self._value(self._head.profile)
         if profile is None:
             return immediate()
         if not hasattr(profile, "lines"):
@@ -137,7 +139,7 @@ class _Compilation:
         return profile
 
     def _minions(self, profile: Any) -> int:
-        given = self._properties.resolve(self._head.minions)
+        given = self._value(self._head.minions)
         fixed = None if self._mistakes else profile.minions()
         if fixed is not None:
             if given is not None:
@@ -201,7 +203,9 @@ class _Compilation:
         is_duration = subject in DURATIONS and claim.statistic != "count"
         bounds = []
         for raw in claim.bounds:
-            bound = self._properties.resolve(raw)
+            bound = self._value(raw)
+            if bound is None and raw is not None:
+                return None
             try:
                 bounds.append(seconds(bound) if is_duration else float(bound))
             except (TypeError, ValueError) as error:
@@ -251,7 +255,7 @@ class _Compilation:
     def _node(self, step: Written, is_in_retry: bool) -> Node:
         index = next(self._indexes)
         where, options = step.location, step.options
-        unresolved = len(self._properties.mistakes)
+        unresolved = self._properties.failures
         spec = self._properties.resolve(step.spec)
         if not hasattr(spec, "kind"):
             self._say(
@@ -260,9 +264,9 @@ class _Compilation:
                 'then(…) takes a plugin\'s step, for example http.client(…).get("/")',
             )
             return Node(index, f"_broken-{index}", "broken", None)
-        if len(self._properties.mistakes) == unresolved:  # else it would complain about the missing value
-            for problem in spec.problems():
-                self._say(where, problem)
+        if self._properties.failures == unresolved:  # else it would complain about the missing value
+            for place, problem in spec.problems_by_place(where):
+                self._say(place, problem)
         self._refuse_coroutines(where, spec)
         retry = self._retry(where, options.retry)
         if retry is None and self._head.retry is not None and not isinstance(spec, RETRIED_BY_DEFAULT_NOT):
@@ -339,7 +343,7 @@ class _Compilation:
         return name
 
     def _duration(self, where: Location, what: str, raw: Any) -> float | None:
-        value = self._properties.resolve(raw)
+        value = self._value(raw)
         if value is None:
             return None
         problems = duration_problems(what, value)
@@ -352,7 +356,7 @@ class _Compilation:
         return seconds(value)
 
     def _retry(self, where: Location, raw: BackoffSpec | None) -> Backoff | None:
-        policy = self._properties.resolve(raw)
+        policy = self._value(raw)
         if policy is None:
             return None
         if not isinstance(policy, BackoffSpec):
@@ -371,7 +375,7 @@ class _Compilation:
         return Backoff(policy.retries, delay, float(policy.multiplier), longest)
 
     def _iterate(self, where: Location, raw: IterationSpec | None) -> Iteration | None:
-        iterate = self._properties.resolve(raw)
+        iterate = self._value(raw)
         if iterate is None:
             return None
         if isinstance(iterate.count, bool) or not isinstance(iterate.count, int) or iterate.count < 1:
@@ -381,13 +385,21 @@ class _Compilation:
         return Iteration(iterate.count, period or 0.0, bool(iterate.stop_on_error))
 
     def _share(self, where: Location, raw: Any) -> float:
-        value = self._properties.resolve(raw)
+        value = self._value(raw)
+        if value is None and raw is not None:
+            return 0.0
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             self._say(
                 where, f"tolerate({value!r}) should be a share between 0 and 1", "0.01 tolerates one percent"
             )
             return 0.0
         return float(value)
+
+    def _value(self, raw: Any) -> Any:
+        """`raw` with its placeholders replaced; None when one of them has no value, which is told already."""
+        failures = self._properties.failures
+        value = self._properties.resolve(raw)
+        return value if self._properties.failures == failures else None
 
     def _say(self, where: Location, message: str, hint: str = "") -> None:
         self._mistakes.append(Mistake(where.file, where.line, message, hint))

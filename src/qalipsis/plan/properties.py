@@ -26,8 +26,11 @@ class Properties:
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
         self._made: dict[int, tuple[Any, Any]] = {}
+        self._broken: set[int] = set()
         self._is_frozen = False
         self.mistakes: list[Mistake] = []
+        self.failures = 0
+        """How often there was no value; a shared client is told once, and fails at each of its steps."""
         self.declared: set[str] = set()
 
     def freeze(self) -> None:
@@ -56,7 +59,9 @@ class Properties:
     def _dataclass(self, value: Any) -> Any:
         known = self._made.get(id(value))
         if known is not None:
+            self.failures += id(value) in self._broken
             return known[1]
+        before = self.failures
         changes = {}
         for field in fields(value):
             old = getattr(value, field.name)
@@ -68,6 +73,8 @@ class Properties:
             return made
         # The original is kept beside what was made of it: its id must not be given to another object.
         self._made[id(value)] = (value, made)
+        if self.failures > before:
+            self._broken.add(id(value))
         return made
 
     def _lookup(self, placeholder: Prop) -> Any:
@@ -90,11 +97,12 @@ class Properties:
             wanted = getattr(placeholder.type, "__name__", str(placeholder.type))
             shown, hint = ("***", "") if is_secret(placeholder.key) else (repr(value), str(error))
             self._mistake(
-                placeholder, f"the property {placeholder.key!r} should be a {wanted}, not {shown}", hint
+                placeholder, f"the property {placeholder.key!r} should be of type {wanted}, not {shown}", hint
             )
             return None
 
     def _mistake(self, placeholder: Prop, message: str, hint: str) -> None:
+        self.failures += 1
         self.mistakes.append(Mistake(placeholder.location.file, placeholder.location.line, message, hint))
 
 

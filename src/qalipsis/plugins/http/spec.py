@@ -263,6 +263,10 @@ class RequestSpec(Spec[In, Response], Generic[In]):
     def problems(self) -> list[str]:
         return [*request_problems(self), *self.client.problems()]
 
+    def problems_by_place(self, here: Location) -> list[tuple[Location, str]]:
+        of_client = [(self.client.location, problem) for problem in self.client.problems()]
+        return [*((here, problem) for problem in request_problems(self)), *of_client]
+
     def default_name(self) -> str:
         method = _slug(str(self.method)) or "request"
         if not isinstance(self.path, str):
