@@ -246,3 +246,11 @@ def test_a_closed_terminal_stops_softly_with_a_full_report(folder: Path) -> None
     assert process.wait(timeout=30) == 2
     minions = report_of(folder)["ledger"]["minions"]
     assert minions["started"] == minions["completed"] == 4
+
+
+def test_files_that_differ_from_process_to_process_are_refused(folder: Path) -> None:
+    source = "import os\nfrom qalipsis import scenario\nx = scenario(f'x{os.getpid()}').start().pipe()\n"
+    (folder / "scenarios.py").write_text(source)
+    done = run(folder, "--workers", "2")
+    assert done.returncode == 65
+    assert "found different scenarios in the same files" in done.stderr

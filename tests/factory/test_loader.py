@@ -328,3 +328,10 @@ def test_should_satisfy_without_a_condition_is_a_mistake(tmp_path: Path) -> None
         'a = scenario("a").start().pipe().counter("c").should_satisfy(lambda counter: counter.value)',
     )
     assert mistake.message == "should_satisfy needs a condition"
+
+
+def test_a_file_named_like_a_standard_module_does_not_take_its_place(tmp_path: Path) -> None:
+    source = 'a = scenario("a").start().pipe()\n'
+    (tmp_path / "wave.py").write_text(HEADER + source)
+    (tmp_path / "uses.py").write_text(HEADER + "import wave\nwave.Wave_read\n" + source.replace('"a"', '"b"'))
+    assert set(load_plans([tmp_path], {}).plans) == {"a", "b"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
@@ -116,7 +117,7 @@ def _import(file: Path, mistakes: list[Mistake]) -> ModuleType | None:
     shown = _shown(file)
     folder = str(file.parent)
     if folder not in sys.path:
-        sys.path.insert(0, folder)
+        sys.path.insert(_behind_standard_library(), folder)
     name = file.stem
     known = sys.modules.get(name)
     if known is not None and getattr(known, "__file__", None) == str(file):
@@ -159,6 +160,17 @@ def _declare(module: ModuleType, properties: Properties) -> None:
     for value in vars(module).values():
         if is_dataclass(value) and not isinstance(value, type | Chain | Scenario | Journey):
             properties.resolve(value)
+
+
+def _behind_standard_library() -> int:
+    """Where an author's folder goes in the path, so that a file called http.py does not replace Python's."""
+    standard = sysconfig.get_path("stdlib")
+    places = [
+        place
+        for place, folder in enumerate(sys.path)
+        if folder.startswith(standard) and "site-packages" not in folder
+    ]
+    return max(places, default=-1) + 1
 
 
 def _chains(module: ModuleType, mistakes: list[Mistake]) -> dict[int, Chain[Any]]:

@@ -112,21 +112,17 @@ class Supervisor:
             loaded = _loaded(await first.ask(order, LOAD_SECONDS))
             answers = await _all([handle.ask(order, LOAD_SECONDS) for handle in others])
         except WorkerLost as error:
-            raise ScenarioErrors(
-                (
-                    Mistake(
-                        ", ".join(order.paths),
-                        0,
-                        f"the process that imports the scenarios {error.reason}",
-                        "what a file runs when it is imported must not end or block the process",
-                    ),
-                )
+            raise _broken(
+                order,
+                f"the process that imports the scenarios {error.reason}",
+                "what a file runs when it is imported must not end or block the process",
             ) from error
         for answer in answers:
             if _loaded(answer) != loaded:
-                raise FactoryError(
-                    "the workers found different scenarios in the same files: "
-                    "what a file defines must not depend on the process, on chance or on the time"
+                raise _broken(
+                    order,
+                    "the workers found different scenarios in the same files",
+                    "what a file defines must not depend on the process, on chance or on the time",
                 )
         return loaded
 
@@ -284,6 +280,10 @@ async def _all(asked: list[Coroutine[Any, Any, WorkerAnswer]]) -> list[WorkerAns
         if isinstance(answer, BaseException):
             raise answer
     return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+
+def _broken(order: Load, message: str, hint: str) -> ScenarioErrors:
+    return ScenarioErrors((Mistake(", ".join(order.paths), 0, message, hint),))
 
 
 def _loaded(answer: WorkerAnswer) -> Loaded:
