@@ -263,3 +263,18 @@ async def test_specs_that_a_journey_makes_anew_each_time_do_not_pile_up(play: An
 
 
 ECHO = Echo(0.1)
+
+
+async def test_a_step_that_a_journey_begins_and_does_not_wait_for_ends_with_its_pass(play: Any) -> None:
+    tasks: list[asyncio.Future[Any]] = []
+
+    @journey("j", minions=2)
+    async def walk(minion: Minion) -> None:
+        tasks.append(asyncio.ensure_future(minion.do(ECHO, name="late")))
+        await minion.pause("10ms")
+
+    played = await play(walk.chain(), find_step=find)
+    assert played[Slot.MINIONS_COMPLETED] == 2
+    assert dict(played.step("late").errors) == {"cancelled": 2}
+    assert all(task.cancelled() for task in tasks)
+    assert STEPS[0].cancelled == 2

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from qalipsis.engine.context import Context
 from qalipsis.engine.minion import Minion
 from qalipsis.engine.operation import Kind, Mode, Operation
+from qalipsis.engine.step import Pending
 from qalipsis.engine.walk import describe, kind_of, note, record
 from qalipsis.language.distributions import Normal, Uniform, draw
 from qalipsis.language.durations import Duration, seconds
@@ -31,7 +32,11 @@ def journey(
     """The coroutine function of the operation."""
 
     async def run(context: Context) -> None:
-        await function(Hand(context, inner))
+        hand = Hand(context, inner)
+        try:
+            await function(hand)
+        finally:
+            hand.end()
 
     return run
 
@@ -61,6 +66,18 @@ class Hand:
         self._inner = inner
         self._minion: Minion = context.minion
         self._clock = context.minion.scene.clock
+        self._is_over = False
+        self._running: dict[asyncio.Future[Any], tuple[Operation, Pending]] = {}
+
+    def end(self) -> None:
+        """Interrupt what the function began in tasks of its own and did not wait for: its pass is over."""
+        self._is_over = True
+        running, self._running = self._running, {}
+        for future, (operation, pending) in running.items():
+            pending.cancel()
+            future.cancel()
+            if not self._context.is_over:
+                operation.meters.fail("cancelled", "the journey ended before this step: await what you begin")
 
     @property
     def index(self) -> int:
@@ -84,15 +101,15 @@ class Hand:
         return name in self._minion
 
     async def do(self, spec: Spec[Any, Any], value: Any = None, name: str | None = None) -> Any:
-        await self._refuse_when_over()
         operation = await self._inner.operation(spec, name)
+        await self._refuse_when_over()
         context = Context(self._minion, value, self._context.due)
         context.operation = operation
         operation.meters.attempted += 1
         try:
             result = await self._run(operation, context)
         except asyncio.CancelledError:
-            if not self._context.is_over:  # else the whole pass was aborted, and is counted as that
+            if not (self._is_over or self._context.is_over):  # else it is counted, or the pass as aborted
                 operation.meters.fail("cancelled", "")
             raise
         except BaseException as error:
@@ -118,7 +135,7 @@ class Hand:
 
     async def _refuse_when_over(self) -> None:
         """A function that swallowed its cancellation does nothing any more, and does not block the loop."""
-        if self._context.is_over:
+        if self._is_over or self._context.is_over:
             await asyncio.sleep(0)
             raise asyncio.CancelledError("this pass has ended")
 
@@ -137,11 +154,15 @@ class Hand:
             return result
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         pending = operation.begin(context, Answer(future))
+        self._running[future] = (operation, pending)
         try:
             return await future
         except asyncio.CancelledError:
-            pending.cancel()
+            if future in self._running:
+                pending.cancel()
             raise
+        finally:
+            self._running.pop(future, None)
 
     async def _sleep_until(self, at: float) -> None:
         if at <= self._clock.now():
