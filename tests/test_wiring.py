@@ -18,7 +18,6 @@ from qalipsis.config.loader import load
 from qalipsis.errors import (
     CampaignRefused,
     ConfigurationError,
-    FactoryError,
     ScenarioErrors,
     ServiceUnavailable,
 )
@@ -282,7 +281,7 @@ async def test_scenarios_that_differ_between_workers_are_refused(case: Case) -> 
 
         chance = scenario(f"chance-{os.getpid()}").start().returns(1)
     """
-    with pytest.raises(FactoryError, match="must not depend on the process"):
+    with pytest.raises(ScenarioErrors, match="must not depend on the process"):
         await case.run(source, "factory.workers=2")
 
 
