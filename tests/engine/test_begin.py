@@ -278,3 +278,22 @@ async def test_a_step_that_a_journey_begins_and_does_not_wait_for_ends_with_its_
     assert dict(played.step("late").errors) == {"cancelled": 2}
     assert all(task.cancelled() for task in tasks)
     assert STEPS[0].cancelled == 2
+
+
+async def test_a_journey_names_so_many_timers_and_no_more(play: Any) -> None:
+    @journey("j")
+    async def walk(minion: Minion) -> None:
+        for number in range(101):
+            minion.timer(f"timer-{number}", "1s")
+
+    played = await play(walk.chain(), find_step=find)
+    assert dict(played.step("j").errors) == {"too-many-timers": 1}
+
+
+async def test_a_negative_pause_is_an_error_of_the_journey(play: Any) -> None:
+    @journey("j")
+    async def walk(minion: Minion) -> None:
+        await minion.pause("-1s")
+
+    played = await play(walk.chain(), find_step=find)
+    assert dict(played.step("j").errors) == {"ValueError": 1}

@@ -575,3 +575,8 @@ async def test_deadlines_that_were_met_do_not_pile_up(play: Any) -> None:
     played = await play(chain.timeout("25s"), meddle=meddle)
     assert played[Slot.PASSES_COMPLETED] > 50_000
     assert max(timers) < 3_000
+
+
+async def test_a_negative_period_of_a_pace_is_an_error(play: Any) -> None:
+    played = await play(start().returns(1).pace(lambda last: "-1s").named("p"))
+    assert dict(played.step("p").errors) == {"ValueError": 1}

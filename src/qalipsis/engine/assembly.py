@@ -44,6 +44,7 @@ class Assembly:
         self._shared: dict[Any, Any] = {}
         self._inner: dict[tuple[int, str], tuple[Any, Operation]] = {}
         self._inner_names: set[str] = set()
+        self._inner_timers: set[str] = set()
         self._opening = asyncio.Lock()
         self.steps: list[BeginStep | ExecuteStep] = []
 
@@ -96,6 +97,14 @@ class Assembly:
         return spec, operation
 
     def record_timer(self, name: str, duration: float) -> None:
+        if name not in self._inner_timers:
+            if len(self._inner_timers) >= MAX_INNER_NAMES:
+                raise StepError(
+                    "too-many-timers",
+                    f"a journey may name {MAX_INNER_NAMES} timers, and {name!r} is one more: "
+                    "give timer(…) a fixed name",
+                )
+            self._inner_timers.add(name)
         self._scene.meters.meter(self._scene.scenario, name, "timer").record(duration)
 
     async def aclose(self) -> None:

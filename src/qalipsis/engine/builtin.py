@@ -189,7 +189,14 @@ def pace(next_period: Callable[[float], float], key: int) -> Call:
 
 def free_pace(spec: steps.Pace, key: int) -> Call:
     fn = spec.fn
-    return pace(lambda period: seconds(fn(period)), key)
+
+    def next_period(last: float) -> float:
+        period = seconds(fn(last))
+        if period < 0:
+            raise ValueError(f"pace: a period cannot be negative: {period} s")
+        return period
+
+    return pace(next_period, key)
 
 
 def constant_pace(spec: steps.ConstantPace, key: int) -> Call:

@@ -122,6 +122,8 @@ class Hand:
 
     async def pause(self, duration: Duration | Uniform | Normal) -> None:
         length = draw(duration, self.random) if isinstance(duration, Uniform | Normal) else seconds(duration)
+        if length < 0:
+            raise ValueError(f"a pause cannot be negative: {duration!r}")
         await self._refuse_when_over()
         # The plan goes on from `due`: lateness shows in the next step. The pause is never cut short.
         self._context.due += length
