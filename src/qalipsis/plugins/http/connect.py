@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from qalipsis.engine.step import StepError
 from qalipsis.errors import ConfigurationError
@@ -185,11 +185,13 @@ class Connector:
         except ssl.SSLCertVerificationError as error:
             raise StepError(
                 "tls",
-                f"the certificate of {target.host}:{target.port} is not accepted: {error.verify_message}; "
-                "give http.client(verify=…) the CA that signed it",
+                f"the certificate of {target.host}:{target.port} is not accepted: "
+                f"{error.verify_message.rstrip('.')}{CERTIFICATE_HINTS.get(error.verify_code, '')}",
             ) from error
         except (ssl.SSLError, OSError) as error:
             reason = getattr(error, "reason", None) or error.strerror or error
+            if reason == "WRONG_VERSION_NUMBER":
+                reason = "what answers is no TLS; if the service speaks plain HTTP, write http:// for https://"
             raise StepError(
                 "tls", f"the TLS handshake with {target.host}:{target.port} failed: {reason}"
             ) from error
@@ -267,6 +269,19 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
             ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+_UNKNOWN_CA = "; give http.client(verify=…) the CA that signed it"
+_OTHER_NAME = "; use a name of the certificate, and hosts={…} for its address"
+CERTIFICATE_HINTS: Final = {
+    18: _UNKNOWN_CA,  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
+    19: _UNKNOWN_CA,  # X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
+    20: _UNKNOWN_CA,  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+    21: _UNKNOWN_CA,  # X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    62: _OTHER_NAME,  # X509_V_ERR_HOSTNAME_MISMATCH
+    64: _OTHER_NAME,  # X509_V_ERR_IP_ADDRESS_MISMATCH
+}
+"""What to do, by OpenSSL's number of what is wrong."""
 
 
 def connect_failure(error: OSError, where: str) -> StepError:

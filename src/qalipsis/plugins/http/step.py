@@ -125,8 +125,9 @@ class HttpStep:
         try:
             await self.agent.reach()
         except StepError as error:
+            hint = "" if error.kind == "tls" else "\n    start the service, or correct the client's address"
             raise ServiceUnavailable(
-                f"{self._place()}: {self._spec.client!r} cannot be reached: {error}"
+                f"{self._place()}: {self._spec.client!r} cannot be reached: {error}{hint}"
             ) from error
 
     async def warm_up(self, minions: Sequence[StepMinion]) -> None:
