@@ -191,7 +191,9 @@ class Connector:
         except (ssl.SSLError, OSError) as error:
             reason = getattr(error, "reason", None) or error.strerror or error
             if reason == "WRONG_VERSION_NUMBER":
-                reason = "what answers is no TLS; if the service speaks plain HTTP, write http:// for https://"
+                reason = (
+                    "what answers is no TLS; if the service speaks plain HTTP, write http:// for https://"
+                )
             raise StepError(
                 "tls", f"the TLS handshake with {target.host}:{target.port} failed: {reason}"
             ) from error
