@@ -21,6 +21,7 @@ from qalipsis.errors import (
     ScenarioErrors,
     ServiceUnavailable,
 )
+from qalipsis.factory import supervisor
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
 from qalipsis.wiring import Run, RunRequest, open_run
@@ -193,6 +194,16 @@ async def test_code_that_blocks_the_loop_raises_an_alarm_while_it_lasts(case: Ca
     assert alarmed.elapsed_s < 4
     assert "does not report: user code blocks its event loop" in alarmed.notices[0]
     assert report.factories[0].loop_lag_p99_ms > 3000
+
+
+async def test_a_worker_that_never_reports_again_does_not_keep_the_campaign(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "DEAF_SECONDS", 3.0)
+    report = await case.run(doing("os.kill(os.getpid(), signal.SIGSTOP)"), "factory.workers=2")
+    assert_balanced(report)
+    assert any("did not report for 3 s and was killed" in reason for reason in report.verdict.reasons)
+    assert report.ledger.minions.lost
 
 
 async def test_what_user_code_raises_is_counted(case: Case) -> None:

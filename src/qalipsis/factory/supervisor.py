@@ -50,6 +50,9 @@ ORDER_SECONDS: Final = 10.0
 SILENT_SECONDS: Final = 2.0
 """Two snapshots that did not come: the loop is blocked, and someone should know while it lasts."""
 
+DEAF_SECONDS = 60.0
+"""A worker that has not reported for so long is blocked for good, or stopped: it would hold the campaign."""
+
 SILENCE_TICK: Final = 0.5
 
 PIECE_BYTES: Final = 900 * 1024
@@ -249,7 +252,7 @@ class Supervisor:
             self._ended(handle.index, scenario, at)
 
     async def _watch_silence(self, start: float) -> None:
-        """Tell of workers that do not report while they should."""
+        """Tell of workers that do not report while they should, and give up those that never will."""
         told: dict[int, float] = {}
         await asyncio.sleep(max(0.0, start - self._clock.now()))
         while True:
@@ -265,6 +268,8 @@ class Supervisor:
                     continue
                 told[handle.index] = now
                 self._tell(WorkerSilent(worker=handle.index, seconds=silence))
+                if silence > DEAF_SECONDS:
+                    handle.kill(f"did not report for {DEAF_SECONDS:g} s and was killed")
 
     async def _end_silence(self) -> None:
         task, self._silence = self._silence, None

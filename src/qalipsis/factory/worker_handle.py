@@ -91,11 +91,17 @@ class WorkerHandle:
             done, _ = await asyncio.wait([answer], timeout=timeout_seconds)
             if not done:
                 what = order.__struct_config__.tag
-                self._kill(f"did not answer to `{what}` within {timeout_seconds:g} s and was killed")
+                self.kill(f"did not answer to `{what}` within {timeout_seconds:g} s and was killed")
             return await answer
         except asyncio.CancelledError:
             answer.cancel()
             raise
+
+    def kill(self, reason: str) -> None:
+        """End the process at once; `reason` is what its loss will be put down to."""
+        if not self._body.exited.done():
+            self._killed = self._killed or reason
+            self._body.kill()
 
     async def aclose(self) -> None:
         """End the worker: in order by closing its pipe, by force when that takes too long."""
@@ -121,11 +127,11 @@ class WorkerHandle:
                     case _:
                         self._answer(word)
         except PipeBroken as error:
-            self._kill(f"wrote what is no message into its pipe ({error}) and was killed")
+            self.kill(f"wrote what is no message into its pipe ({error}) and was killed")
         # The pipe ends a moment before the exit is seen, and how the process ended is the better reason.
         await asyncio.wait([self._body.exited], timeout=LAST_WORDS_SECONDS)
         if not self._is_closing:
-            self._kill("closed its pipe and was killed")
+            self.kill("closed its pipe and was killed")
 
     def _answer(self, word: Any) -> None:
         if self._asked:
@@ -139,11 +145,6 @@ class WorkerHandle:
         self._reading.cancel()
         await asyncio.wait([self._reading])
         self._end(self._killed or reason)
-
-    def _kill(self, reason: str) -> None:
-        if not self._body.exited.done():
-            self._killed = self._killed or reason
-            self._body.kill()
 
     def _end(self, reason: str) -> None:
         self.lost = reason
