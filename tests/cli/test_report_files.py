@@ -68,3 +68,14 @@ def test_a_file_that_cannot_be_written_costs_neither_the_others_nor_what_was_the
     assert written == (tmp_path / "report.json", tmp_path / "report.html")
     assert failures == (f"{tmp_path / 'junit.xml'}: Is a directory",)
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.html", "junit.xml"}
+
+
+def test_the_default_folder_is_checked_before_the_campaign_and_made_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ReportFiles(ReportExport(), None)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "reports").write_text("")
+    with pytest.raises(ConfigurationError, match="name another folder with --report-dir"):
+        ReportFiles(ReportExport(), None)

@@ -29,8 +29,8 @@ class ReportFiles:
     def __init__(self, export: ReportExport, folder: str | None) -> None:
         forms = {"report.json": export.json, "junit.xml": export.junit, "report.html": export.html}
         self._folders = {name: folder or form.folder for name, form in forms.items() if form.enabled}
-        for given in sorted({given for given in self._folders.values() if given is not None}):
-            _check(Path(given))
+        for given in sorted({given or "" for given in self._folders.values()}):
+            _check(Path(given or DEFAULT_FOLDER), is_made=bool(given))
 
     def write(self, report: Report) -> tuple[tuple[Path, ...], tuple[str, ...]]:
         """Write the files; returns where they lie, and for each that could not be written why."""
@@ -58,10 +58,12 @@ def _write(path: Path, body: bytes) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _check(folder: Path) -> None:
-    probe = folder / ".qalipsis-writes-here"
+def _check(folder: Path, is_made: bool) -> None:
+    """Raises when nothing can be written there; the default folder `is_made` only when there is a report."""
+    probe = (folder if is_made or folder.exists() else folder.absolute().parent) / ".qalipsis-writes-here"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if is_made:
+            folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:
