@@ -155,6 +155,20 @@ def test_an_abort_is_told_unless_something_failed(campaign: Campaign) -> None:
     assert campaign.report(is_aborted=True).campaign.status == "ABORTED"  # nothing new was reported
 
 
+@pytest.mark.parametrize(("operator", "status"), [("is_greater_than", "ABORTED"), ("is_less_than", "FAILED")])
+def test_an_aborted_campaign_is_not_blamed_for_what_it_had_no_time_to_reach(
+    campaign: Campaign, operator: str, status: str
+) -> None:
+    condition = Condition(statistic="count", operator=operator, bounds=(10.0,))
+    expecting = replace(
+        SHOP,
+        expectations=(ExpectationDescriptor(step="order", measure="executions", condition=condition),),
+    )
+    report = campaign.report(expecting, is_aborted=True)
+    assert report.campaign.status == status
+    assert not report.scenarios[0].expectations[0].satisfied
+
+
 def test_a_lost_worker_degrades_the_verdict_and_its_books_close(campaign: Campaign) -> None:
     last = row(minions_started=4, minions_completed=1, requests_attempted=9, requests_ok=6, requests_error=1)
     campaign.tally.lose(("node", 1), "was killed by SIGKILL", 1_000_000_001.0, {"shop": last})

@@ -14,6 +14,7 @@ def step(failed: int, attempted: int = 100, tolerated: float = 0.0, reported: bo
 def test_failures_within_the_tolerance_do_not_fail_a_step() -> None:
     assert outcome.is_failing(step(failed=6, tolerated=0.05))
     assert not outcome.is_failing(step(failed=5, tolerated=0.05))
+    assert not any(outcome.is_failing(step(failed=n, tolerated=n / 100)) for n in range(1, 101))
 
 
 def test_failures_that_are_not_reported_do_not_fail_a_step() -> None:

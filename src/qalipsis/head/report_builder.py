@@ -104,6 +104,8 @@ def _scenario(
         _step(known.get(name), reported.get(name) or aggregate.step(scenario.name, name)) for name in names
     )
     own = [each for each in checks if each.scenario == scenario.name]
+    # What was stopped early is not blamed for what it had no time to reach.
+    judged = [each for each in own if each.is_violated or not ending.is_aborted]
     ledger = accounts.of_scenario(scenario.name)
     is_cut_off = _is_everyone_lost(ending.tally) and ledger.minions.lost + ledger.minions.unstarted > 0
     messages = list(ending.messages)
@@ -112,7 +114,7 @@ def _scenario(
     return ScenarioReport(
         name=scenario.name,
         status=status_of_scenario(
-            steps, (each.expectation for each in own), ending.is_aborted, is_forced=is_cut_off
+            steps, (each.expectation for each in judged), ending.is_aborted, is_forced=is_cut_off
         ),
         ledger=ledger,
         profile=scenario.profile,

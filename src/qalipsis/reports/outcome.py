@@ -28,7 +28,9 @@ def _is_visible(step: StepReport) -> bool:
 def is_failing(step: StepReport) -> bool:
     """Whether more executions failed than the author tolerates."""
     done = step.executions
-    return step.reported and done.failed > step.tolerated_share * done.attempted
+    # Divided, not multiplied: 29 of 100 are 0.29, but 0.29 times 100 is less than 29.
+    share = done.failed / max(done.attempted, done.failed) if done.failed else 0.0
+    return step.reported and share > step.tolerated_share
 
 
 def is_traffic(step: StepReport) -> bool:
