@@ -476,3 +476,17 @@ def test_what_user_code_prints_reaches_the_terminal(tmp_path: Path) -> None:
     assert f"héllo {'x' * 10_000}\n".encode() in output
     assert b"oops\n" in output
     assert b"raw\n" in output
+
+
+async def test_a_profile_that_breaks_refuses_the_campaign_whatever_runs_beside_it(case: Case) -> None:
+    source = """
+        from qalipsis import profile, scenario
+
+        def starting(name, lines):
+            return scenario(name, minions=5, profile=lines).start().pipe()
+
+        good = starting("good", profile.immediate())
+        bad = starting("bad", profile.define(lambda past, n, factor: "x"))
+    """
+    with pytest.raises(CampaignRefused, match=r"scenarios\.py:5: define: the function returned 'x'"):
+        await case.run(source, "factory.workers=1")

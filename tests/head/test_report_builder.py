@@ -169,6 +169,15 @@ def test_an_aborted_campaign_is_not_blamed_for_what_it_had_no_time_to_reach(
     assert not report.scenarios[0].expectations[0].satisfied
 
 
+def test_minions_that_never_start_degrade_the_verdict(campaign: Campaign) -> None:
+    campaign.ledgers[1] = row(minions_started=2, minions_completed=2)
+    assert campaign.report(replace(SHOP, has_arrivals=True)).verdict.value == "VALID"
+    assert campaign.report(is_aborted=True).verdict.value == "VALID"
+    verdict = campaign.report().verdict
+    assert verdict.value == "DEGRADED"
+    assert verdict.reasons[0].startswith("3 of 10 minions of shop never started")
+
+
 def test_a_lost_worker_degrades_the_verdict_and_its_books_close(campaign: Campaign) -> None:
     last = row(minions_started=4, minions_completed=1, requests_attempted=9, requests_ok=6, requests_error=1)
     campaign.tally.lose(("node", 1), "was killed by SIGKILL", 1_000_000_001.0, {"shop": last})

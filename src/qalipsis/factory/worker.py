@@ -136,14 +136,20 @@ class Worker:
         )
 
     def _planned_seconds(self, order: Prepare) -> float | None:
-        longest = 0.0
+        longest, is_known = 0.0, True
         for scenario, minions in order.minions.items():
-            profile = self._plans[scenario].profile
-            planned = profile.planned_seconds(minions, order.speed_factor)
+            plan = self._plans[scenario]
+            profile = plan.profile
+            try:
+                # Asked of all, for an author's own profile that does not work refuses the campaign here.
+                planned = profile.planned_seconds(minions, order.speed_factor)
+            except CampaignRefused as error:
+                raise CampaignRefused(f"{plan.file}:{plan.line}: {error}") from error
             if planned is None or not (profile.is_arrivals or profile.replay(order.speed_factor)):
-                return None  # the profile knows when minions start, and they alone when they end
-            longest = max(longest, planned)
-        return longest
+                is_known = False  # the profile knows when minions start, and they alone when they end
+            else:
+                longest = max(longest, planned)
+        return longest if is_known else None
 
     async def _warm_up(self) -> Done:
         if self._engine is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -79,13 +79,28 @@ def build(ending: Ending) -> Report:
             speed_factor=ending.speed_factor,
             seed=ending.seed,
         ),
-        verdict=verdict(ending.tally, accounts, ending.is_aborted, ending.faults),
+        verdict=verdict(
+            ending.tally, accounts, ending.is_aborted, (*ending.faults, *_unstarted(ending, accounts))
+        ),
         ledger=accounts.of_campaign(),
         scenarios=scenarios,
         timeline=ending.timeline,
         factories=tuple(_factory(ending, factory, accounts) for factory in ending.factories),
         environment=ending.environment,
     )
+
+
+def _unstarted(ending: Ending, accounts: Accounts) -> Iterator[str]:
+    """Minions that nothing kept from starting: of arrivals, the pool may be larger than needed."""
+    if ending.is_aborted or any(worker.is_lost for worker in ending.tally.workers.values()):
+        return
+    for scenario in ending.scenarios:
+        minions = accounts.of_scenario(scenario.name).minions
+        if minions.unstarted and not scenario.has_arrivals:
+            yield (
+                f"{minions.unstarted:,} of {minions.scheduled:,} minions of {scenario.name} never started: "
+                "its profile broke, as the log says"
+            )
 
 
 def iso(epoch: float) -> str:
