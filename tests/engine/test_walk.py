@@ -564,13 +564,20 @@ async def test_no_pass_begins_when_the_setup_ends_after_a_stop(play: Any) -> Non
     assert played[Slot.MINIONS_COMPLETED] == 1
 
 
+async def test_a_sleep_that_was_cut_short_does_not_end_the_next_one(play: Any) -> None:
+    cut = scenario("s").start().returns(1).stage("cut", lambda c: c.delay("100ms")).timeout("50ms")
+    played = await play(cut.recover(lambda errors: 2).delay("300ms"))
+    assert played[Slot.PASSES_COMPLETED] == 1
+    assert 0.35 <= played.seconds <= 0.36
+
+
 async def test_deadlines_that_were_met_do_not_pile_up(play: Any) -> None:
     stages = profile.stages(profile.stage(100, ramp_up="0s", total="30s"))
     chain = scenario("s", minions=20, profile=stages).start().returns(1).stage("st", lambda c: c.delay("5ms"))
     timers: list[int] = []
 
     def meddle(engine: Any, elapsed: float) -> None:
-        timers.append(sum(map(len, engine._wheel._slots.values())))
+        timers.append(sum(map(len, engine._wheel.slots.values())))
 
     played = await play(chain.timeout("25s"), meddle=meddle)
     assert played[Slot.PASSES_COMPLETED] > 50_000

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qalipsis.engine.wheel import TimerWheel
+from qalipsis.engine.wheel import SWEEP_FROM, Slot, TimerWheel
 from qalipsis.testing.virtual_clock import VirtualClock
 
 
@@ -27,6 +27,42 @@ def test_a_cancelled_timer_does_not_fire() -> None:
     timer.cancel()
     clock.advance(2)
     assert fired == []
+
+
+class Sleeper:
+    """An entry that is set again and again."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.slot: Slot | None = None
+        self.fired: list[float] = []
+        self.fire = lambda: self.fired.append(clock.now())
+
+    def stopped(self, error: Exception) -> None: ...
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.05), st.booleans()), max_size=20), st.sampled_from([1, SWEEP_FROM]))
+def test_an_entry_that_was_cancelled_and_set_again_fires_for_its_last_moment_only(
+    naps: list[tuple[float, bool]], sweep_from: int
+) -> None:
+    clock = VirtualClock()
+    wheel = TimerWheel(clock)
+    wheel._sweep_at = sweep_from
+    sleeper = Sleeper(clock)
+    expected: list[float] = []
+    for nap, is_cancelled in naps:
+        until = clock.now() + nap
+        wheel.enter(sleeper, until)
+        if is_cancelled:
+            wheel.cancel(sleeper)
+            wheel.cancel(sleeper)
+        else:
+            expected.append(until)
+            clock.run_until(until + 0.001)
+    clock.advance(1)
+    assert len(sleeper.fired) == len(expected)
+    assert all(
+        -1e-9 <= fired - until <= 0.001 + 1e-9 for fired, until in zip(sleeper.fired, expected, strict=True)
+    )
 
 
 def test_a_timer_set_by_a_timer_fires_in_its_turn() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from qalipsis.clock import TimerHandle
 from qalipsis.engine.step import Pending, StepError
-from qalipsis.engine.wheel import Timer, TimerWheel
+from qalipsis.engine.wheel import Slot, TimerWheel, nothing
 
 _log = logging.getLogger(__name__)
 
@@ -33,12 +33,24 @@ class StepTimeout(StepError):
 class Strand:
     """Drives one walk at a time; `on_end(errors, is_aborted)` is called when it is over."""
 
-    __slots__ = ("_generator", "_timer", "_timer_at", "_wheel", "deadline", "on_end", "pending", "sleeper")
+    __slots__ = (
+        "_generator",
+        "_timer",
+        "_timer_at",
+        "_wheel",
+        "deadline",
+        "fire",
+        "on_end",
+        "pending",
+        "slot",
+    )
 
     def __init__(self, wheel: TimerWheel) -> None:
         self._wheel = wheel
         self._generator: Walk | None = None
-        self.sleeper: Timer | None = None
+        # The strand itself is what the wheel fires: a timer less for each of ten thousand minions that pause.
+        self.slot: Slot | None = None
+        self.fire: Callable[[], object] = nothing
         self._timer: TimerHandle | None = None
         self._timer_at = inf
         self.deadline = inf
@@ -52,11 +64,12 @@ class Strand:
     def start(self, walk: Walk, on_end: Callable[[Errors, bool], None]) -> None:
         """Walk until the first wait; the end may come before this returns."""
         self._generator = walk
+        self.fire = walk.__next__
         self.on_end = on_end
         self._advance(walk.send, None)
 
     def resume(self, value: Any = None) -> None:
-        """Go on with an answer; also what timers call."""
+        """Go on with an answer."""
         # The same as _advance, spelt out: this runs once per request.
         self.pending = None
         try:
@@ -69,6 +82,13 @@ class Strand:
         except Exception as error:
             errors, is_aborted = _broken(error), False
         self._end(errors, is_aborted)
+
+    def stopped(self, error: Exception) -> None:
+        """The walk ended behind a sleep."""
+        if isinstance(error, StopIteration):
+            self._end(error.value, False)
+        else:
+            self._end(_broken(error), False)
 
     def fail(self, error: BaseException) -> None:
         """Go on with a failure."""
@@ -91,20 +111,8 @@ class Strand:
         self.fail(Abort())
 
     def sleep_until(self, when: float) -> None:
-        """Be resumed at `when`; the walk yields next.
-
-        A strand sleeps at most once at a time, so one timer serves all its pauses.
-        """
-        sleeper = self.sleeper
-        if sleeper is None or sleeper.callback is None:
-            sleeper = self.new_sleeper()
-        self.pending = sleeper
-        self._wheel.enter(sleeper, when)
-
-    def new_sleeper(self) -> Timer:
-        """The timer of the next pauses: there is none yet, or it was cancelled and still lies in its slot."""
-        self.sleeper = Timer(self.resume, self._wheel)
-        return self.sleeper
+        """Be resumed at `when`; the walk yields next."""
+        self._wheel.enter(self, when)
 
     def limit(self, at: float) -> None:
         """Fail the walk with StepTimeout when it still waits at `at`.
@@ -146,12 +154,14 @@ class Strand:
         self.fail(StepTimeout(at))
 
     def _cancel_pending(self) -> None:
+        self._wheel.cancel(self)
         pending, self.pending = self.pending, None
         if pending is not None:
             pending.cancel()
 
     def _end(self, errors: Errors, is_aborted: bool) -> None:
         self._generator = None
+        self.fire = nothing
         self.deadline = inf
         if self._timer is not None:
             self._timer.cancel()

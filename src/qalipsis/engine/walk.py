@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Generator, Iterator
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 from qalipsis.engine.context import Context
 from qalipsis.engine.operation import DROP, Kind, Mode, Operation, Operations
 from qalipsis.engine.step import StepError
 from qalipsis.engine.strand import Abort, Errors, StepTimeout, Strand, Walk
+from qalipsis.engine.wheel import TICKS_PER_SECOND
 from qalipsis.metrics.events import Level
 from qalipsis.metrics.meters import CHECKS
 
@@ -32,14 +33,17 @@ MAX_DETAIL = 20_000
 
 
 class Loop:
-    """Where to come back to for the next iteration."""
+    """Where to come back to for the next iteration; the context knows which one is under way."""
 
-    __slots__ = ("due", "errors", "index", "is_tail", "iteration", "operation", "remaining", "value")
+    __slots__ = ("due", "errors", "index", "is_tail", "iteration", "last", "operation", "outer", "value")
 
-    def __init__(self, operation: Operation, index: int, context: Context) -> None:
+    def __init__(
+        self, operation: Operation, index: int, context: Context, outer: Loop | Outputs | None
+    ) -> None:
         self.operation = operation
         self.index = index
-        self.remaining = operation.count - 1
+        self.outer = outer
+        self.last = operation.count - 1
         self.value = context.value
         self.due = context.due
         self.errors = context.errors
@@ -53,11 +57,19 @@ class Outputs:
     The execution is over when its last output is read: only then it is known to have succeeded.
     """
 
-    __slots__ = ("ahead", "index", "is_tail", "items", "operation")
+    __slots__ = ("ahead", "index", "is_tail", "items", "operation", "outer")
 
-    def __init__(self, operation: Operation, index: int, items: Iterator[Any], context: Context) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        index: int,
+        items: Iterator[Any],
+        context: Context,
+        outer: Loop | Outputs | None,
+    ) -> None:
         self.operation = operation
         self.index = index
+        self.outer = outer
         self.items = items
         self.ahead: Any = DROP
         self.is_tail = context.is_tail
@@ -119,10 +131,11 @@ def walk(
     `outputs` receives what comes out of the chain's end. `limit` is the deadline in force around it.
     """
     now = context.minion.scene.clock.now
-    enter = context.minion.scene.wheel.enter
+    wheel = context.minion.scene.wheel
+    slots = wheel.slots
     length = len(chain)
     index = 0
-    stack: list[Loop | Outputs] | None = None
+    inner: Loop | Outputs | None = None  # the innermost of those to come back to
     forks: list[Fork] | None = None
     failures: Errors = ()
     timeout_at = inf
@@ -170,12 +183,13 @@ def walk(
                             # The plan goes on from `due`: lateness shows. The pause is never cut short.
                             delay = operation.delay or operation.call(context)
                             context.due += delay
-                            # Strand.sleep_until, spelt out: this runs once per pause of ten thousand minions.
-                            sleeper = strand.sleeper
-                            if sleeper is None or sleeper.callback is None:
-                                sleeper = strand.new_sleeper()
-                            strand.pending = sleeper
-                            enter(sleeper, at + delay)
+                            # Strand.sleep_until, spelt out: ten thousand minions may do nothing else.
+                            tick = ceil((at + delay) * TICKS_PER_SECOND)
+                            slot = slots.get(tick)
+                            if slot is None:
+                                slot = wheel.new_slot(tick)
+                            strand.slot = slot
+                            slot.append(strand)
                             yield
                         else:
                             context.due = due = operation.call(context)
@@ -187,10 +201,9 @@ def walk(
                     elif kind is LOOP:
                         if operation.is_due_now:
                             context.due = now()
-                        loop = Loop(operation, index + 1, context)
+                        inner = Loop(operation, index + 1, context, inner)
                         context.iteration = 0
-                        context.is_tail = loop.is_tail and loop.remaining == 0
-                        stack = [loop] if stack is None else [*stack, loop]
+                        context.is_tail = inner.is_tail and inner.last == 0
                         index += 1
                     elif kind is PERFORM or kind is EXPAND:
                         if operation.is_due_now:
@@ -203,11 +216,11 @@ def walk(
                             meters.successful += 1
                             break
                         context.value = first
-                        more = Outputs(operation, index + 1, items, context)
+                        more = Outputs(operation, index + 1, items, context, inner)
                         failures += more.read_ahead(context)
                         if more.ahead is not DROP:
                             context.is_tail = False
-                            stack = [more] if stack is None else [*stack, more]
+                            inner = more
                         index += 1
                     elif kind is SPLIT:
                         operation.meters.attempted += 1
@@ -249,10 +262,8 @@ def walk(
                 else:
                     strand.limit(limit)  # its timer may just have been used up
                 context.errors = (*context.errors, error)
-                if stack and operation.stop_on_error and stack[-1].index == index:
-                    top = stack[-1]
-                    if type(top) is Loop:
-                        top.remaining = 0
+                if operation.stop_on_error and type(inner) is Loop and inner.index == index:
+                    inner.last = 0
                 index = operation.on_error
                 continue
 
@@ -260,37 +271,35 @@ def walk(
             if context.errors:
                 failures = (*failures, *context.errors) if len(failures) < 10 else failures
                 context.errors = ()
-            while stack:
-                top = stack[-1]
-                if type(top) is Loop:
-                    if top.remaining:
-                        top.remaining -= 1
-                        context.value = top.value
-                        context.errors = top.errors
+            while inner is not None:
+                if type(inner) is Loop:
+                    if context.iteration < inner.last:
+                        context.value = inner.value
+                        context.errors = inner.errors
                         context.iteration += 1
-                        if not top.remaining:
-                            context.is_tail = top.is_tail
-                        if top.operation.period:
-                            context.due = top.due = top.due + top.operation.period
-                            if top.due > now():
-                                strand.sleep_until(top.due)
+                        if context.iteration == inner.last:
+                            context.is_tail = inner.is_tail
+                        if inner.operation.period:
+                            context.due = inner.due = inner.due + inner.operation.period
+                            if inner.due > now():
+                                strand.sleep_until(inner.due)
                                 yield
                         else:
                             context.due = now()
-                        index = top.index
+                        index = inner.index
                         break
-                    context.iteration = top.iteration
+                    context.iteration = inner.iteration
                 else:
-                    assert type(top) is Outputs
-                    ahead = top.ahead
+                    assert type(inner) is Outputs
+                    ahead = inner.ahead
                     if ahead is not DROP:
-                        failures += top.read_ahead(context)
+                        failures += inner.read_ahead(context)
                         context.value = ahead
-                        context.is_tail = top.is_tail and top.ahead is DROP
+                        context.is_tail = inner.is_tail and inner.ahead is DROP
                         context.due = now()
-                        index = top.index
+                        index = inner.index
                         break
-                stack = stack[:-1]
+                inner = inner.outer
             else:
                 break
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from heapq import heappop, heappush
 from math import ceil
+from typing import Protocol
 
 from qalipsis.clock import Clock, TimerHandle
 
@@ -22,19 +23,43 @@ SWEEP_FROM = 1000
 """Cancelled timers that are not worth looking for."""
 
 
-class Timer:
-    """A call to come; cancelling forgets the call, and the wheel clears its slot some time later."""
+def nothing() -> None:
+    """What fires in place of what is not to happen any more."""
 
-    __slots__ = ("_wheel", "callback")
+
+class Entry(Protocol):
+    """What waits in the wheel. It may be set again once it fired, or was cancelled."""
+
+    slot: Slot | None
+    """Where it waits. One that was cancelled stays in its slot for a while, but no longer knows it."""
+
+    @property
+    def fire(self) -> Callable[[], object]:
+        """What to call when the moment has come."""
+
+    def stopped(self, error: Exception) -> None:
+        """What `fire` raised, told once the handling of that exception is over."""
+
+
+Slot = list[Entry]
+
+
+class Timer:
+    """A call to come."""
+
+    __slots__ = ("_wheel", "fire", "slot")
 
     def __init__(self, callback: Callable[[], None], wheel: TimerWheel) -> None:
-        self.callback: Callable[[], None] | None = callback
+        self.fire: Callable[[], object] = callback
+        self.slot: Slot | None = None
         self._wheel = wheel
 
     def cancel(self) -> None:
-        if self.callback is not None:
-            self.callback = None
-            self._wheel.forget_one()
+        self.fire = nothing
+        self._wheel.cancel(self)
+
+    def stopped(self, error: Exception) -> None:
+        _log.error("a timer's callback failed", exc_info=error)
 
 
 class TimerWheel:
@@ -43,7 +68,7 @@ class TimerWheel:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.now = clock.now
-        self._slots: dict[int, list[Timer]] = {}
+        self.slots: dict[int, Slot] = {}
         self._ticks: list[int] = []
         self._armed_tick = 0
         self._handle: TimerHandle | None = None
@@ -56,28 +81,39 @@ class TimerWheel:
         self.enter(timer, when)
         return timer
 
-    def enter(self, timer: Timer, when: float) -> None:
-        """Set a timer that has fired, or was never set; one that still waits may not be entered again."""
+    def enter(self, entry: Entry, when: float) -> None:
+        """Have `entry` fired at `when`; it must not be waiting."""
         tick = ceil(when * TICKS_PER_SECOND)
-        try:
-            self._slots[tick].append(timer)
-        except KeyError:  # the first of its millisecond
-            self._slots[tick] = [timer]
-            heappush(self._ticks, tick)
-            if self._handle is None or tick < self._armed_tick:
-                self._arm(tick)
+        slot = self.slots.get(tick)
+        if slot is None:
+            slot = self.new_slot(tick)
+        entry.slot = slot
+        slot.append(entry)
 
-    def forget_one(self) -> None:
-        """A timer was cancelled; once half of them are, the slots are cleared of them.
+    def new_slot(self, tick: int) -> Slot:
+        """For the first entry of a tick."""
+        slot: Slot = []
+        self.slots[tick] = slot
+        heappush(self._ticks, tick)
+        if self._handle is None or tick < self._armed_tick:
+            self._arm(tick)
+        return slot
 
-        Deadlines that are met lie far ahead, and would otherwise stay until their moment comes.
+    def cancel(self, entry: Entry) -> None:
+        """Do not fire it; nothing to do when it does not wait.
+
+        Deadlines that are met lie far ahead, and would stay until their moment comes: once half of all
+        entries are cancelled ones, the slots are cleared of them.
         """
+        if entry.slot is None:
+            return
+        entry.slot = None
         self._forgotten += 1
         if self._forgotten < self._sweep_at:
             return
         kept = 0
-        for slot in self._slots.values():
-            slot[:] = [timer for timer in slot if timer.callback is not None]
+        for slot in self.slots.values():
+            slot[:] = [entry for entry in slot if entry.slot is slot]
             kept += len(slot)
         self._forgotten = 0
         self._sweep_at = max(SWEEP_FROM, kept)
@@ -85,7 +121,9 @@ class TimerWheel:
     def close(self) -> None:
         """Forget every timer; nothing is called any more."""
         self._closed = True
-        self._slots.clear()
+        for slot in self.slots.values():
+            slot.clear()  # entries know their slot: cut the cycle
+        self.slots.clear()
         self._ticks.clear()
         if self._handle is not None:
             self._handle.cancel()
@@ -103,19 +141,21 @@ class TimerWheel:
         # While the wheel turns, `call_at` need not arm for each timer: it is armed once, at the end.
         self._handle = _TURNING
         self._armed_tick = 0
-        ticks, slots = self._ticks, self._slots
+        ticks, slots = self._ticks, self.slots
         # Read once: whatever becomes due while the callbacks run waits until I/O had its turn.
         limit = self.now()
         try:
             while ticks and ticks[0] / TICKS_PER_SECOND <= limit:
-                for timer in slots.pop(heappop(ticks)):
-                    callback = timer.callback
-                    if callback is not None:
+                slot = slots.pop(heappop(ticks))
+                for entry in slot:
+                    if entry.slot is slot:
+                        entry.slot = None
                         try:
-                            callback()
-                        except Exception:
-                            # One broken callback must not take the others' wake-up with it.
-                            _log.exception("a timer's callback failed")
+                            entry.fire()
+                            continue
+                        except Exception as raised:
+                            error = raised
+                        entry.stopped(error)
         finally:
             self._handle = None
             if ticks:
