@@ -25,6 +25,9 @@ from qalipsis.factory.worker import Worker
 PARENT_DECIDES: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 """A terminal and a service manager send these to all processes; the supervisor alone answers them."""
 
+ONE_CORE: Final = {"OPENBLAS_NUM_THREADS": "1"}
+"""A worker has one core: threads of numpy's for each core of the machine would only spin at its start."""
+
 _SET_DEATH_SIGNAL: Final = 1
 
 
@@ -41,6 +44,7 @@ class WorkerProcess:
                     *(*map(str, descriptors), str(os.getpid()), logging.level, logging.format),
                 ],
                 pass_fds=descriptors,
+                env={**ONE_CORE, **os.environ},
                 stdin=subprocess.DEVNULL,
             )
         pipe_end.close()
