@@ -9,7 +9,7 @@ from typing import Any
 
 from qalipsis.clock import TimerHandle
 from qalipsis.engine.step import Pending, StepError
-from qalipsis.engine.wheel import Slot, TimerWheel, nothing
+from qalipsis.engine.wheel import Slot, TimerWheel
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,6 @@ class Strand:
         "_timer_at",
         "_wheel",
         "deadline",
-        "fire",
         "on_end",
         "pending",
         "slot",
@@ -50,7 +49,6 @@ class Strand:
         self._generator: Walk | None = None
         # The strand itself is what the wheel fires: a timer less for each of ten thousand minions that pause.
         self.slot: Slot | None = None
-        self.fire: Callable[[], object] = nothing
         self._timer: TimerHandle | None = None
         self._timer_at = inf
         self.deadline = inf
@@ -64,7 +62,6 @@ class Strand:
     def start(self, walk: Walk, on_end: Callable[[Errors, bool], None]) -> None:
         """Walk until the first wait; the end may come before this returns."""
         self._generator = walk
-        self.fire = walk.__next__
         self.on_end = on_end
         self._advance(walk.send, None)
 
@@ -82,6 +79,11 @@ class Strand:
         except Exception as error:
             errors, is_aborted = _broken(error), False
         self._end(errors, is_aborted)
+
+    def fire(self) -> None:
+        """The end of a sleep."""
+        # No bound method is kept for this: with ten thousand minions each object more is a cache miss.
+        self._generator.send(None)  # type: ignore[union-attr]
 
     def stopped(self, error: Exception) -> None:
         """The walk ended behind a sleep."""
@@ -161,7 +163,6 @@ class Strand:
 
     def _end(self, errors: Errors, is_aborted: bool) -> None:
         self._generator = None
-        self.fire = nothing
         self.deadline = inf
         if self._timer is not None:
             self._timer.cancel()

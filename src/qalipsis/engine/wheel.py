@@ -15,16 +15,12 @@ from qalipsis.clock import Clock, TimerHandle
 
 _log = logging.getLogger(__name__)
 
-TICKS_PER_SECOND = 1000
+TICKS_PER_SECOND = 1000.0
 """A slot per millisecond: coarser would show in start times, finer costs a heap entry per timer."""
 
 
 SWEEP_FROM = 1000
 """Cancelled timers that are not worth looking for."""
-
-
-def nothing() -> None:
-    """What fires in place of what is not to happen any more."""
 
 
 class Entry(Protocol):
@@ -55,11 +51,14 @@ class Timer:
         self._wheel = wheel
 
     def cancel(self) -> None:
-        self.fire = nothing
+        self.fire = _nothing
         self._wheel.cancel(self)
 
     def stopped(self, error: Exception) -> None:
         _log.error("a timer's callback failed", exc_info=error)
+
+
+def _nothing() -> None: ...
 
 
 class TimerWheel:
