@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,21 +71,25 @@ def assert_refused(
 # Usage
 
 
-def test_help_lists_the_commands_and_is_there_at_once(tmp_path: Path) -> None:
-    took = []
-    for _ in range(3):
-        before = os.times()
-        result = qalipsis("--help", folder=tmp_path)
-        after = os.times()
-        # CPU time: other tests may keep the cores busy.
-        took.append(
-            after.children_user + after.children_system - before.children_user - before.children_system
-        )
-        assert result.returncode == 0
-        assert all(
-            f"  {name} " in result.stdout for name in ("run", "standalone", "list", "validate", "demo")
-        )
-    assert min(took) < 0.3
+def test_help_lists_the_commands(tmp_path: Path) -> None:
+    result = qalipsis("--help", folder=tmp_path)
+    assert result.returncode == 0
+    assert all(f"  {name} " in result.stdout for name in ("run", "standalone", "list", "validate", "demo"))
+
+
+def test_help_is_there_at_once(tmp_path: Path) -> None:
+    """It costs little more than numpy, which profiles need: a limit in seconds would judge the machine."""
+    numpy = [sys.executable, "-c", "import numpy"]
+    base = min(cpu_seconds(lambda: subprocess.run(numpy, check=True)) for _ in range(3))
+    assert min(cpu_seconds(lambda: qalipsis("--help", folder=tmp_path)) for _ in range(3)) < 2.5 * base
+
+
+def cpu_seconds(run: Callable[[], object]) -> float:
+    """CPU time of the processes that `run` waits for: other tests may keep the cores busy."""
+    before = os.times()
+    run()
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 @pytest.mark.parametrize("command", ["run", "standalone", "list", "validate", "report", "demo"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -485,11 +486,11 @@ def values_of(kind: Any, text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]
     if origin in (Union, UnionType):
         return st.one_of(*(values_of(each, text) for each in arguments))
     if origin is tuple and arguments[-1] is Ellipsis:
-        return st.lists(values_of(arguments[0], text), max_size=3).map(tuple)
+        return st.lists(values_of(arguments[0], text), max_size=2).map(tuple)
     if origin is tuple:
         return st.tuples(*(values_of(each, text) for each in arguments))
     if origin is dict:
-        return st.dictionaries(text, values_of(arguments[1], text), max_size=3)
+        return st.dictionaries(text, values_of(arguments[1], text), max_size=2)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         fields = {field.name: values_of(field.type, text) for field in msgspec.structs.fields(kind)}
         if kind is Report:
@@ -508,7 +509,8 @@ def values_of(kind: Any, text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]
 @pytest.fixture(scope="session")
 def reports() -> Callable[..., st.SearchStrategy[Report]]:
     """A strategy of reports that are well typed and otherwise senseless."""
-    return lambda text=TEXT: values_of(Report, text)
+    # Kept, for each one made anew is searched anew, and some searches would take minutes.
+    return cache(lambda text=TEXT: values_of(Report, text))
 
 
 @pytest.fixture(params=EVERY.values(), ids=EVERY.keys())

@@ -29,7 +29,7 @@ def is_failing(step: StepReport) -> bool:
     """Whether more executions failed than the author tolerates."""
     done = step.executions
     # Divided, not multiplied: 29 of 100 are 0.29, but 0.29 times 100 is less than 29.
-    share = done.failed / max(done.attempted, done.failed) if done.failed else 0.0
+    share = done.failed / max(done.attempted, done.failed, 1)
     return step.reported and share > step.tolerated_share
 
 
