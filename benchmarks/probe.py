@@ -17,7 +17,8 @@ from msgspec import msgpack
 from benchmarks.campaign import resident_bytes
 from qalipsis import Chain
 from qalipsis.engine.runner import WorkerEngine
-from qalipsis.metrics.ledger import ledger_bytes
+from qalipsis.factory.collector import Collector
+from qalipsis.metrics.ledger import Slot, ledger_bytes
 from qalipsis.plan.compiler import compile_chain
 from qalipsis.plan.ownership import Ownership
 from qalipsis.plan.properties import Properties
@@ -37,23 +38,27 @@ async def running(chain: Chain[Any], clock: SystemClock) -> AsyncIterator[tuple[
     memory.cast("d")[0] = math.inf  # the lease: this engine has no head that could lose it
     engine = WorkerEngine({plan.name: plan}, [plan.name], memory, Ownership((1,)), 0, clock)
     await engine.open({plan.name: plan.minions})
-    # As the worker does: what was made so far is left alone by the collector, and each second is frozen.
-    gc.collect()
-    gc.freeze()
-    ticker = asyncio.create_task(freeze_each_second(engine))
+    # As the worker does: each second is frozen, and what lives is kept out of the collector's sight.
+    collector = Collector()
+    collector.open(clock.now())
+    ticker = asyncio.create_task(freeze_each_second(engine, collector, clock))
     try:
         at = clock.now() + START_DELAY_SECONDS
         engine.start(at)
         yield engine, at
     finally:
         ticker.cancel()
+        collector.close()
         await engine.aclose()
 
 
-async def freeze_each_second(engine: WorkerEngine) -> None:
+async def freeze_each_second(engine: WorkerEngine, collector: Collector, clock: SystemClock) -> None:
     while True:
         await asyncio.sleep(1.0)
-        msgpack.encode(engine.snapshot())
+        snapshot = engine.snapshot()
+        msgpack.encode(snapshot)
+        started = sum(counts[Slot.MINIONS_STARTED] for counts in snapshot.ledgers.values())
+        collector.second(started, clock.now())
 
 
 async def wait_for(condition: Callable[[], bool]) -> None:

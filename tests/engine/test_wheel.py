@@ -35,7 +35,11 @@ class Sleeper:
     def __init__(self, clock: VirtualClock) -> None:
         self.slot: Slot | None = None
         self.fired: list[float] = []
-        self.fire = lambda: self.fired.append(clock.now())
+        self.generator = self
+        self._clock = clock
+
+    def send(self, value: None, /) -> None:
+        self.fired.append(self._clock.now())
 
     def stopped(self, error: Exception) -> None: ...
 

@@ -59,6 +59,7 @@ class Assembly:
             if node.iterate is not None:
                 loop = Operation(Kind.LOOP, node.name, operation.meters)
                 loop.count, loop.period = node.iterate.count, node.iterate.period
+                operation.is_looped = operation.kind is Kind.PAUSE and not loop.period
                 loop.stop_on_error = operation.stop_on_error = node.iterate.stop_on_error
                 operations.append(loop)
             operations.append(operation)

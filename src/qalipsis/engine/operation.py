@@ -72,6 +72,7 @@ class Operation:
         "index",
         "is_due_now",
         "is_length",
+        "is_looped",
         "is_metered",
         "is_slow",
         "is_told",
@@ -118,6 +119,8 @@ class Operation:
         """A fixed pause in seconds, for which `call` is not called."""
         self.is_length = False
         """True where a pause is a length of time, and not a moment to wait for."""
+        self.is_looped = False
+        """True for a pause right behind a loop without a period: `due` was read on the way back to it."""
         self.is_slow = False
         """True where a step that processes errors has retries or a deadline."""
         self.count = 1

@@ -34,11 +34,11 @@ class Strand:
     """Drives one walk at a time; `on_end(errors, is_aborted)` is called when it is over."""
 
     __slots__ = (
-        "_generator",
         "_timer",
         "_timer_at",
         "_wheel",
         "deadline",
+        "generator",
         "on_end",
         "pending",
         "slot",
@@ -46,7 +46,7 @@ class Strand:
 
     def __init__(self, wheel: TimerWheel) -> None:
         self._wheel = wheel
-        self._generator: Walk | None = None
+        self.generator: Walk | None = None
         # The strand itself is what the wheel fires: a timer less for each of ten thousand minions that pause.
         self.slot: Slot | None = None
         self._timer: TimerHandle | None = None
@@ -57,11 +57,11 @@ class Strand:
 
     @property
     def is_walking(self) -> bool:
-        return self._generator is not None
+        return self.generator is not None
 
     def start(self, walk: Walk, on_end: Callable[[Errors, bool], None]) -> None:
         """Walk until the first wait; the end may come before this returns."""
-        self._generator = walk
+        self.generator = walk
         self.on_end = on_end
         self._advance(walk.send, None)
 
@@ -70,7 +70,7 @@ class Strand:
         # The same as _advance, spelt out: this runs once per request.
         self.pending = None
         try:
-            self._generator.send(value)  # type: ignore[union-attr]
+            self.generator.send(value)  # type: ignore[union-attr]
             return
         except StopIteration as stop:
             errors, is_aborted = stop.value, False
@@ -80,13 +80,8 @@ class Strand:
             errors, is_aborted = _broken(error), False
         self._end(errors, is_aborted)
 
-    def fire(self) -> None:
-        """The end of a sleep."""
-        # No bound method is kept for this: with ten thousand minions each object more is a cache miss.
-        self._generator.send(None)  # type: ignore[union-attr]
-
     def stopped(self, error: Exception) -> None:
-        """The walk ended behind a sleep."""
+        """The walk ended behind a sleep, at whose end the wheel resumed the generator."""
         if isinstance(error, StopIteration):
             self._end(error.value, False)
         else:
@@ -95,8 +90,8 @@ class Strand:
     def fail(self, error: BaseException) -> None:
         """Go on with a failure."""
         self.pending = None
-        if self._generator is not None:
-            self._advance(self._generator.throw, error)
+        if self.generator is not None:
+            self._advance(self.generator.throw, error)
 
     def settle(self, value: Any, error: BaseException | None) -> None:
         """The answer of a coroutine."""
@@ -107,7 +102,7 @@ class Strand:
 
     def abort(self) -> None:
         """End the walk now, wherever it waits."""
-        if self._generator is None:
+        if self.generator is None:
             return
         self._cancel_pending()
         self.fail(Abort())
@@ -146,7 +141,7 @@ class Strand:
         self._timer = None
         self._timer_at = inf
         at = self.deadline
-        if at == inf or self._generator is None:
+        if at == inf or self.generator is None:
             return
         if self._wheel.now() < at:
             self.limit(at)
@@ -162,7 +157,7 @@ class Strand:
             pending.cancel()
 
     def _end(self, errors: Errors, is_aborted: bool) -> None:
-        self._generator = None
+        self.generator = None
         self.deadline = inf
         if self._timer is not None:
             self._timer.cancel()

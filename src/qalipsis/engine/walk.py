@@ -174,9 +174,12 @@ def walk(
                         meters.successful += 1
                         index += 1
                     elif kind is PAUSE:
-                        at = now()
-                        if operation.is_due_now:
-                            context.due = at
+                        if operation.is_looped and context.iteration:
+                            at = context.due  # read a moment ago, on the way back
+                        else:
+                            at = now()
+                            if operation.is_due_now:
+                                context.due = at
                         meters = operation.meters
                         meters.attempted += 1
                         if operation.is_length:

@@ -23,6 +23,12 @@ SWEEP_FROM = 1000
 """Cancelled timers that are not worth looking for."""
 
 
+class Resumable(Protocol):
+    """A generator, or what takes its place."""
+
+    def send(self, value: None, /) -> object: ...
+
+
 class Entry(Protocol):
     """What waits in the wheel. It may be set again once it fired, or was cancelled."""
 
@@ -30,11 +36,14 @@ class Entry(Protocol):
     """Where it waits. One that was cancelled stays in its slot for a while, but no longer knows it."""
 
     @property
-    def fire(self) -> Callable[[], object]:
-        """What to call when the moment has come."""
+    def generator(self) -> Resumable | None:
+        """What to go on with when the moment has come; not None while it waits.
+
+        Its `send` is called right from the wheel: a method between would be a tenth of what a pause costs.
+        """
 
     def stopped(self, error: Exception) -> None:
-        """What `fire` raised, told once the handling of that exception is over."""
+        """What `send` raised, told once the handling of that exception is over."""
 
 
 Slot = list[Entry]
@@ -43,15 +52,22 @@ Slot = list[Entry]
 class Timer:
     """A call to come."""
 
-    __slots__ = ("_wheel", "fire", "slot")
+    __slots__ = ("_callback", "_wheel", "slot")
 
     def __init__(self, callback: Callable[[], None], wheel: TimerWheel) -> None:
-        self.fire: Callable[[], object] = callback
+        self._callback = callback
         self.slot: Slot | None = None
         self._wheel = wheel
 
+    @property
+    def generator(self) -> Timer:
+        return self
+
+    def send(self, value: None, /) -> None:
+        self._callback()
+
     def cancel(self) -> None:
-        self.fire = _nothing
+        self._callback = _nothing
         self._wheel.cancel(self)
 
     def stopped(self, error: Exception) -> None:
@@ -150,7 +166,7 @@ class TimerWheel:
                     if entry.slot is slot:
                         entry.slot = None
                         try:
-                            entry.fire()
+                            entry.generator.send(None)  # type: ignore[union-attr]
                             continue
                         except Exception as raised:
                             error = raised
