@@ -5,10 +5,12 @@ from qalipsis.language.chain import Chain, MeterChain
 from qalipsis.language.conditions import step
 from qalipsis.language.context import Context
 from qalipsis.language.distributions import normal, uniform
+from qalipsis.language.joins import Pair
 from qalipsis.language.minion import Minion, StepFailed
 from qalipsis.language.options import backoff
 from qalipsis.language.prop import prop
 from qalipsis.language.scenario import Journey, journey, scenario
+from qalipsis.language.source import Source
 
 __all__ = [
     "Chain",
@@ -16,6 +18,8 @@ __all__ = [
     "Journey",
     "MeterChain",
     "Minion",
+    "Pair",
+    "Source",
     "StepFailed",
     "backoff",
     "journey",

@@ -9,6 +9,7 @@ from typing import Any
 from qalipsis.errors import ConfigurationError
 
 STEPS = "qalipsis.steps"
+SOURCES = "qalipsis.sources"
 
 
 @cache

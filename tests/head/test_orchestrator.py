@@ -167,7 +167,7 @@ async def test_the_fleet_and_its_minions_are_told() -> None:
     await stage.play()
     assigned = next(message for message in stage.factory.heard if isinstance(message, AssignFactory))
     declared = next(message for message in stage.factory.heard if isinstance(message, DeclareMinions))
-    assert assigned == AssignFactory(weights=(1,), first_worker=0, seed=7, speed_factor=3.0)
+    assert assigned == AssignFactory(campaign="c-1", weights=(1,), first_worker=0, seed=7, speed_factor=3.0)
     assert declared == DeclareMinions(minions={"shop": 5})
 
 

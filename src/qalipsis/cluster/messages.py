@@ -75,6 +75,8 @@ class AssignFactory(Struct, frozen=True, kw_only=True, tag="assign_factory"):
     `weights` has one entry per worker of the whole fleet; this factory's workers begin at `first_worker`.
     """
 
+    campaign: str
+    """Its key: groups of readers are named after it."""
     weights: tuple[int, ...]
     first_worker: int
     seed: int

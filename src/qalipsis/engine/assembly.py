@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 from qalipsis.engine import builtin
+from qalipsis.engine.collect import Collect
+from qalipsis.engine.context import Context
 from qalipsis.engine.journey import journey
 from qalipsis.engine.operation import Kind, Mode, Operation, Operations
 from qalipsis.engine.scene import Scene
-from qalipsis.engine.step import BeginStep, ExecuteStep, StepError, StepRuntime
+from qalipsis.engine.step import BeginStep, ExecuteStep, Pending, StepError, StepRuntime, Strand
+from qalipsis.engine.supply import Supply
 from qalipsis.language import steps
 from qalipsis.language.distributions import Normal, Uniform
 from qalipsis.language.durations import seconds
+from qalipsis.language.joins import Meeting
+from qalipsis.language.source import Feed, Source
 from qalipsis.language.spec import Spec
 from qalipsis.metrics.meters import StepMeters
 from qalipsis.plan.model import Node
@@ -32,13 +37,26 @@ RECORDING = (Mode.BEGIN, Mode.COROUTINE, Mode.STAGE)
 MODES = {"stage": Mode.STAGE, "choose": Mode.CHOOSE, "gather": Mode.GATHER}
 
 
+class Taken(Protocol):
+    """Feeds, joins and collects: they have an output at once, or later."""
+
+    def take(self, context: Context) -> Any: ...
+
+    def wait(self, context: Context, strand: Strand) -> Pending: ...
+
+
 class Assembly:
     """Builds one scenario's operations in one worker and keeps the steps it opened."""
 
     def __init__(
-        self, scene: Scene, find_step: Callable[[str], StepFactory], properties: Properties | None
+        self,
+        scene: Scene,
+        find_step: Callable[[str], StepFactory],
+        properties: Properties | None,
+        supply: Supply,
     ) -> None:
         self._scene = scene
+        self._supply = supply
         self._find_step = find_step
         self._properties = properties
         self._shared: dict[Any, Any] = {}
@@ -55,7 +73,8 @@ class Assembly:
         for node in nodes:
             operation = await self._operation(node)
             operation.previous_name = previous
-            previous = node.name
+            if not isinstance(node.spec, steps.Tap):
+                previous = node.name
             if node.iterate is not None:
                 loop = Operation(Kind.LOOP, node.name, operation.meters)
                 loop.count, loop.period = node.iterate.count, node.iterate.period
@@ -86,9 +105,12 @@ class Assembly:
                 )
             self._inner_names.add(name)
         resolved = spec if self._properties is None else self._properties.resolve(spec)
+        if isinstance(resolved, Source):
+            resolved = resolved.unicast()
         for problem in resolved.problems():
             raise StepError("invalid", problem)
-        meters = self._scene.meters.step(self._scene.scenario, name, resolved.kind)
+        kind = resolved.source.kind if isinstance(resolved, Feed) else resolved.kind
+        meters = self._scene.meters.step(self._scene.scenario, name, kind)
         operation = await self._plain(resolved, name, meters, ())
         if len(self._inner) >= MAX_INNER_STEPS:
             # Not closed: what it shares with the other steps of its client is still in use.
@@ -154,6 +176,15 @@ class Assembly:
         if isinstance(spec, steps.Meter):
             target = self._scene.meters.meter(self._scene.scenario, spec.name, spec.type)
             return _calling(Kind.CALL, name, meters, builtin.meter(spec, target))
+        if isinstance(spec, Feed):
+            return _taking(name, meters, await self._supply.open_feed(spec, name, meters))
+        if isinstance(spec, Meeting):
+            return _taking(name, meters, await self._supply.open_join(spec, name, meters))
+        if isinstance(spec, steps.Collect):
+            collect = Collect(seconds(spec.timeout), spec.batch_size, self._scene.wheel)
+            return _taking(name, meters, collect)
+        if isinstance(spec, steps.Tap):
+            return _calling(Kind.CALL, name, meters, self._supply.branch(spec.step).tap)
         if isinstance(spec, steps.Split):
             operation = Operation(Kind.SPLIT, name, meters)
             operation.branches = branches
@@ -202,6 +233,14 @@ def _calling(kind: Kind, name: str, meters: StepMeters, call: builtin.Call) -> O
     return operation
 
 
+def _taking(name: str, meters: StepMeters, taken: Taken) -> Operation:
+    operation = Operation(Kind.TAKE, name, meters)
+    operation.mode = Mode.TAKE
+    operation.call = taken.take
+    operation.begin = taken.wait
+    return operation
+
+
 def _coroutine(name: str, meters: StepMeters, function: Callable[[Any], Any]) -> Operation:
     operation = Operation(Kind.PERFORM, name, meters)
     operation.mode = Mode.COROUTINE
@@ -216,7 +255,7 @@ def _is_quick(operation: Operation) -> bool:
 def _slow_down(operation: Operation) -> None:
     """Retries, monitoring, and deadlines around code that is not I/O take the general path."""
     operation.is_slow = True
-    if operation.kind in (Kind.CALL, Kind.BEGIN, Kind.PAUSE):
+    if operation.kind in (Kind.CALL, Kind.BEGIN, Kind.PAUSE, Kind.TAKE):
         operation.kind = Kind.PERFORM
 
 

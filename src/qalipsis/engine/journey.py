@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from qalipsis.engine.context import Context
 from qalipsis.engine.minion import Minion
-from qalipsis.engine.operation import Kind, Mode, Operation
+from qalipsis.engine.operation import DROP, WAIT, Kind, Mode, Operation
 from qalipsis.engine.step import Pending
 from qalipsis.engine.walk import describe, kind_of, note, record
 from qalipsis.language.distributions import Normal, Uniform, draw
@@ -35,10 +35,16 @@ def journey(
         hand = Hand(context, inner)
         try:
             await function(hand)
+        except NoRecordLeft:
+            pass  # an end in order
         finally:
             hand.end()
 
     return run
+
+
+class NoRecordLeft(BaseException):
+    """Ends a journey whose source has no more records; not an Exception, so that no author swallows it."""
 
 
 class Answer:
@@ -120,6 +126,12 @@ class Hand:
         operation.meters.successful += 1
         return result
 
+    async def take(self, source: Spec[Any, Any], name: str | None = None) -> Any:
+        record = await self.do(source, name=name)
+        if record is DROP:
+            raise NoRecordLeft
+        return record
+
     async def pause(self, duration: Duration | Uniform | Normal) -> None:
         length = draw(duration, self.random) if isinstance(duration, Uniform | Normal) else seconds(duration)
         if length < 0:
@@ -154,6 +166,10 @@ class Hand:
             result = await operation.coroutine(context)
             record(operation, context, sent, self._clock.now())
             return result
+        if operation.kind is Kind.TAKE:
+            value = operation.call(context)
+            if value is not WAIT:
+                return value
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         pending = operation.begin(context, Answer(future))
         self._running[future] = (operation, pending)

@@ -19,6 +19,7 @@ class Minion:
         "_shelf",
         "has_failed",
         "index",
+        "is_dry",
         "is_in_first_steps",
         "paces",
         "pass_started",
@@ -33,6 +34,8 @@ class Minion:
         self.resources: dict[Any, Resource] = {}
         self.strand = Strand(scene.wheel)
         self.has_failed = False
+        self.is_dry = False
+        """True once it found no record left: its pass ends in order, and it walks no other."""
         self.pass_started = 0.0
         self.is_in_first_steps = False
         self.paces: dict[int, tuple[float, float]] | None = None

@@ -31,9 +31,11 @@ class Kind(IntEnum):
     """Everything else: coroutines, sub-graphs, and any operation with retries or a deadline of its own."""
     SPLIT = 6
     """Starts branches and goes on."""
-    ERRORS = 7
+    TAKE = 7
+    """`call(context)` returns an output, DROP, or WAIT: then `begin` makes the strand wait for one."""
+    ERRORS = 8
     """Processes errors: `call(context)`; runs only for a failed record."""
-    RECOVER = 8
+    RECOVER = 9
     """As ERRORS, then the record is good again."""
 
 
@@ -47,6 +49,7 @@ class Mode(IntEnum):
     STAGE = 4
     CHOOSE = 5
     GATHER = 6
+    TAKE = 7
 
 
 class Dropped:
@@ -57,6 +60,16 @@ class Dropped:
 
 
 DROP = Dropped()
+
+
+class Waiting:
+    """No output yet: the strand is resumed with it."""
+
+    def __repr__(self) -> str:
+        return "WAIT"
+
+
+WAIT = Waiting()
 
 
 class Operation:

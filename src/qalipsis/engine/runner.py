@@ -9,12 +9,14 @@ from msgspec.structs import replace
 
 from qalipsis import registry
 from qalipsis.clock import Clock
+from qalipsis.engine.aside import Aside
 from qalipsis.engine.assembly import Assembly, StepFactory
 from qalipsis.engine.background import Tasks
 from qalipsis.engine.events import EventLog
 from qalipsis.engine.lifecycle import Replays
 from qalipsis.engine.pacing import starts
 from qalipsis.engine.scene import Scene
+from qalipsis.engine.supply import Place, SourceFactory, Supply
 from qalipsis.engine.troupe import Troupe
 from qalipsis.engine.vitals import Vitals
 from qalipsis.engine.wheel import TimerWheel
@@ -36,6 +38,12 @@ def find_step(kind: str) -> StepFactory:
     return factory
 
 
+def find_source(kind: str) -> SourceFactory:
+    """The installed reader of a kind of source."""
+    factory: SourceFactory = registry.load(registry.SOURCES, kind)
+    return factory
+
+
 class WorkerEngine:
     """One worker's part of a campaign. Call open, warm_up, start, wait_ended, aclose, in this order."""
 
@@ -51,6 +59,8 @@ class WorkerEngine:
         speed_factor: float = 1.0,
         on_ended: Callable[[str], None] = lambda scenario: None,
         find_step: Callable[[str], StepFactory] = find_step,
+        find_source: Callable[[str], SourceFactory] = find_source,
+        campaign: str = "",
         collect_event: Callable[[Event], None] | None = None,
         event_filter: LevelFilter | None = None,
     ) -> None:
@@ -63,6 +73,8 @@ class WorkerEngine:
         self._speed_factor = speed_factor
         self._on_ended = on_ended
         self._find_step = find_step
+        self._find_source = find_source
+        self._campaign = campaign
         self._collect_event = collect_event
         self._event_filter = event_filter or LevelFilter()
         self._wheel = TimerWheel(clock)
@@ -72,6 +84,7 @@ class WorkerEngine:
         self._assemblies: dict[str, Assembly] = {}
         self._troupes: dict[str, Troupe] = {}
         self._minions: dict[str, int] = {}
+        self._asides: dict[str, list[Aside]] = {}
         self._running: set[str] = set()
         self._ended = asyncio.Event()
         self._started_at: float | None = None
@@ -89,10 +102,16 @@ class WorkerEngine:
             scene = Scene(
                 name, self._seed, self._clock, self._wheel, ledger, self.meters, self._tasks, events
             )
-            assembly = Assembly(scene, self._find_step, plan.properties)
+            supply = Supply(scene, self._find_source, self._place(name))
+            assembly = Assembly(scene, self._find_step, plan.properties, supply)
             self._assemblies[name] = assembly
             setup = await assembly.chain(plan.setup)
             chain = await assembly.chain(plan.chain)
+            for number, aside in enumerate(plan.asides):
+                if aside.is_everywhere or self._is_first(name):
+                    self._asides.setdefault(name, []).append(
+                        Aside(number, scene, await assembly.chain(aside.chain))
+                    )
             profile = plan.profile
             ledger.counts[Slot.MINIONS_SCHEDULED] = self._own_count(name)
             self._troupes[name] = Troupe(
@@ -146,6 +165,8 @@ class WorkerEngine:
             profile = self._plans[name].profile
             replay = profile.replay(self._speed_factor)
             replays = None if replay is None else Replays(at + replay.until, replay.is_hard)
+            for aside in self._asides.get(name, ()):
+                aside.start(at)
             self._troupes[name].start(at, replays)
         self._drain_at = self._clock.now() + DRAIN_SECONDS
         self._wheel.call_at(self._drain_at, self._drain)
@@ -164,6 +185,8 @@ class WorkerEngine:
         """Interrupt everything; what walks counts as aborted."""
         for troupe in self._troupes.values():
             troupe.abort()
+        for name in self._asides:
+            self._end_asides(name)
 
     def snapshot(self) -> Snapshot:
         """Everything counted so far, and the distributions since the last call."""
@@ -194,15 +217,30 @@ class WorkerEngine:
         self._wheel.call_at(self._drain_at, self._drain)
 
     def _arrivals(self, scenario: str) -> Ownership:
-        """Who owns which start. Arrivals go to workers that own a minion, should there be more workers."""
+        """Who owns which start."""
+        return self._busy(scenario) if self._plans[scenario].profile.is_arrivals else self._ownership
+
+    def _busy(self, scenario: str) -> Ownership:
+        """Only workers that own a minion, should there be more workers than minions."""
         ownership, minions = self._ownership, self._minions[scenario]
-        if not self._plans[scenario].profile.is_arrivals:
-            return ownership
         weights = [
             weight if ownership.count(worker, 0, minions) else 0
             for worker, weight in enumerate(ownership.weights)
         ]
         return ownership if all(weights) else Ownership(weights)
+
+    def _place(self, scenario: str) -> Place:
+        """Rows of sources go to workers that own a minion, so that none lies where nobody comes for it."""
+        ownership = self._busy(scenario)
+        is_alone = sum(map(bool, ownership.weights)) == 1
+        return Place(self._campaign, ownership.owner, self._worker, is_alone)
+
+    def _is_first(self, scenario: str) -> bool:
+        return self._busy(scenario).owner(0) == self._worker
+
+    def _end_asides(self, scenario: str) -> None:
+        for aside in self._asides.get(scenario, ()):
+            aside.end()
 
     def _own_count(self, scenario: str) -> int:
         return self._ownership.count(self._worker, 0, self._minions[scenario])
@@ -214,6 +252,7 @@ class WorkerEngine:
         if name not in self._running:
             raise FactoryError(f"the scenario {name} ended twice")
         self._running.discard(name)
+        self._end_asides(name)
         self._on_ended(name)
         if not self._running:
             self._ended.set()

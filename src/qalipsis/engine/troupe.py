@@ -204,7 +204,7 @@ class Troupe:
                 self._end(minion)
         elif self._replays is not None:
             now = self._scene.clock.now()
-            if not self._replays.may_walk_again(now, now - minion.pass_started):
+            if minion.is_dry or not self._replays.may_walk_again(now, now - minion.pass_started):
                 self._end(minion)
             elif minion.is_in_first_steps:
                 # The pass never waited: walking on at once would never let anything else run.

@@ -12,7 +12,7 @@ from math import ceil, inf
 from typing import Any
 
 from qalipsis.engine.context import Context
-from qalipsis.engine.operation import DROP, Kind, Mode, Operation, Operations
+from qalipsis.engine.operation import DROP, WAIT, Kind, Mode, Operation, Operations
 from qalipsis.engine.step import StepError
 from qalipsis.engine.strand import Abort, Errors, StepTimeout, Strand, Walk
 from qalipsis.engine.wheel import TICKS_PER_SECOND
@@ -26,6 +26,7 @@ LOOP = Kind.LOOP
 EXPAND = Kind.EXPAND
 PERFORM = Kind.PERFORM
 SPLIT = Kind.SPLIT
+TAKE = Kind.TAKE
 RECOVER = Kind.RECOVER
 
 MAX_DETAIL = 20_000
@@ -208,6 +209,22 @@ def walk(
                         context.iteration = 0
                         context.is_tail = inner.is_tail and inner.last == 0
                         index += 1
+                    elif kind is TAKE:
+                        if operation.is_due_now:
+                            context.due = now()
+                        meters = operation.meters
+                        meters.attempted += 1
+                        value = operation.call(context)
+                        if value is WAIT:
+                            strand.pending = operation.begin(context, strand)
+                            value = yield
+                        meters.successful += 1
+                        if value is DROP:
+                            if type(inner) is Loop and inner.index == index and context.minion.is_dry:
+                                inner.last = 0  # the next iterations would find no record either
+                            break
+                        context.value = value
+                        index += 1
                     elif kind is PERFORM or kind is EXPAND:
                         if operation.is_due_now:
                             context.due = now()
@@ -379,6 +396,12 @@ def _attempt(
             if fork.errors:
                 raise InnerFailure(fork.errors[-1])
         return iter((tuple(fork.outputs[-1] if fork.outputs else None for fork in forks),))
+    if mode is Mode.TAKE:
+        value = operation.call(context)
+        if value is WAIT:
+            strand.pending = operation.begin(context, strand)
+            value = yield
+        return iter(()) if value is DROP else iter((value,))
     if mode is Mode.PAUSE:
         at = context.minion.scene.clock.now()
         if operation.is_length:

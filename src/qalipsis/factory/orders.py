@@ -24,6 +24,7 @@ class Load(Struct, frozen=True, kw_only=True, tag="load"):
 class Prepare(Struct, frozen=True, kw_only=True, tag="prepare"):
     """Open the scenarios of a campaign: fleet-wide minions, in the order of the ledger."""
 
+    campaign: str
     minions: dict[str, int]
     weights: tuple[int, ...]
     worker: int

@@ -140,6 +140,7 @@ class Supervisor:
             [
                 handle.ask(
                     Prepare(
+                        campaign=assignment.campaign,
                         minions=declared.minions,
                         weights=assignment.weights,
                         worker=assignment.first_worker + handle.index,

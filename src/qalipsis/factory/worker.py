@@ -121,6 +121,7 @@ class Worker:
             Ownership(order.weights),
             order.worker,
             self._clock,
+            campaign=order.campaign,
             seed=order.seed,
             speed_factor=order.speed_factor,
             on_ended=self._scenario_ended,

@@ -234,6 +234,7 @@ class Orchestrator:
             await self._direct_one(
                 factory.node,
                 AssignFactory(
+                    campaign=self._campaign.key,
                     weights=self._assignment.weights,
                     first_worker=self._assignment.first_worker[factory.node],
                     seed=self._request.seed,

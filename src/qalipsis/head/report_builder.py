@@ -157,6 +157,7 @@ def _step(known: StepDescriptor | None, totals: StepTotals) -> StepReport:
         statuses={str(status): count for status, count in totals.statuses.items()},
         histogram=totals.from_due.distribution(),
         failures=totals.failures,
+        counters=totals.counters,
         first_error=totals.first_error,
         tolerated_share=known.tolerated_share if known else 0.0,
         reported=known.reported if known else True,

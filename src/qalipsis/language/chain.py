@@ -16,8 +16,10 @@ from qalipsis.language.conditions import Claim, Statistics
 from qalipsis.language.context import Context
 from qalipsis.language.distributions import Normal, Uniform
 from qalipsis.language.durations import Duration
+from qalipsis.language.joins import CACHE_SIZE, Join, LeftJoin, Pair, Zip, ZipLast
 from qalipsis.language.location import Location, caller
 from qalipsis.language.options import BackoffSpec, IterationSpec, Options
+from qalipsis.language.source import Source
 from qalipsis.language.spec import Spec
 
 Out = TypeVar("Out")
@@ -28,6 +30,7 @@ C = TypeVar("C")
 D = TypeVar("D")
 
 DEFAULTS = Options()
+ZIP_TIMEOUT: Duration = "30s"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -52,6 +55,8 @@ class Head:
     location: Location
     description: str = ""
     setup: Chain[Any] | None = None
+    asides: tuple[tuple[Any, Chain[Any], Location], ...] = ()
+    """Roots beside the loaded one: name, steps, place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,6 +244,120 @@ class Chain(Generic[Out]):
         """One branch by weight, drawn per record."""
         branches = self._branches(*(build for _, build in weighted))
         return self._add(steps.Choose(tuple(weight for weight, _ in weighted)), branches)
+
+    # records of others
+
+    @overload
+    def inner_join(
+        self,
+        right: Source[New],
+        on: Callable[[Out], Any],
+        having: Callable[[New], Any],
+        timeout: Duration,
+        cache_timeout: Duration = 0,
+        cache_size: int = CACHE_SIZE,
+    ) -> Chain[Pair[Out, New]]: ...
+    @overload
+    def inner_join(
+        self,
+        right: Source[New],
+        on: Callable[[Context, Out], Any],
+        having: Callable[[New], Any],
+        timeout: Duration,
+        cache_timeout: Duration = 0,
+        cache_size: int = CACHE_SIZE,
+    ) -> Chain[Pair[Out, New]]: ...
+    @overload
+    def inner_join(
+        self,
+        right: str,
+        on: Callable[..., Any],
+        having: Callable[[Any], Any],
+        timeout: Duration,
+        cache_timeout: Duration = 0,
+        cache_size: int = CACHE_SIZE,
+    ) -> Chain[Pair[Out, Any]]: ...
+    def inner_join(
+        self,
+        right: Any,
+        on: Any,
+        having: Any,
+        timeout: Duration,
+        cache_timeout: Duration = 0,
+        cache_size: int = CACHE_SIZE,
+    ) -> Chain[Any]:
+        """Wait for the right value with the same key and emit the pair; the match is used up.
+
+        `right` is a source, or the name of a step of this scenario. A record without a match within `timeout`
+        fails. Right values wait for `cache_timeout` (0: as long as they are among the latest `cache_size`).
+        """
+        return self._add(Join(right, on, having, timeout, cache_timeout, cache_size))
+
+    @overload
+    def left_join(
+        self,
+        right: Source[New],
+        on: Callable[[Out], Any],
+        having: Callable[[New], Any],
+        timeout: Duration,
+        cache_timeout: Duration = 0,
+        cache_size: int = CACHE_SIZE,
+    ) -> Chain[Pair[Out, New | None]]: ...
+    @overload
+    def left_join(
+        self,
+        right: Source[New],
+        on: Callable[[Context, Out], Any],
+        having: Callable[[New], Any],
+        timeout: Duration,
+        cache_timeout: Duration = 0,
+        cache_size: int = CACHE_SIZE,
+    ) -> Chain[Pair[Out, New | None]]: ...
+    @overload
+    def left_join(
+        self,
+        right: str,
+        on: Callable[..., Any],
+        having: Callable[[Any], Any],
+        timeout: Duration,
+        cache_timeout: Duration = 0,
+        cache_size: int = CACHE_SIZE,
+    ) -> Chain[Pair[Out, Any]]: ...
+    def left_join(
+        self,
+        right: Any,
+        on: Any,
+        having: Any,
+        timeout: Duration,
+        cache_timeout: Duration = 0,
+        cache_size: int = CACHE_SIZE,
+    ) -> Chain[Any]:
+        """As `inner_join`; a record without a match goes on with `right=None` after the timeout."""
+        return self._add(LeftJoin(right, on, having, timeout, cache_timeout, cache_size))
+
+    @overload
+    def zip(self, on: Source[New], timeout: Duration = ...) -> Chain[Pair[Out, New]]: ...
+    @overload
+    def zip(self, on: str, timeout: Duration = ...) -> Chain[Pair[Out, Any]]: ...
+    def zip(self, on: Any, timeout: Duration = ZIP_TIMEOUT) -> Chain[Any]:
+        """Pair with the next unread value of a source or of a named step; each is used once."""
+        return self._add(Zip(on, timeout))
+
+    @overload
+    def zip_last(self, on: Source[New], timeout: Duration = ...) -> Chain[Pair[Out, New]]: ...
+    @overload
+    def zip_last(self, on: str, timeout: Duration = ...) -> Chain[Pair[Out, Any]]: ...
+    def zip_last(self, on: Any, timeout: Duration = ZIP_TIMEOUT) -> Chain[Any]:
+        """Pair with the latest value of a source or of a named step, waiting for the first."""
+        return self._add(ZipLast(on, timeout))
+
+    def collect(self, timeout: Duration, batch_size: int | None = None) -> Chain[list[Out]]:
+        """Gather records across the minions of a worker into a list.
+
+        It is released when it holds `batch_size` records, or `timeout` after its first. The list goes on with
+        the minion whose record came last; the others end here.
+        """
+        return self._add(steps.Collect(timeout, batch_size))
 
     # errors
 

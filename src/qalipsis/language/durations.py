@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import isfinite
+from typing import Any
 
 from qalipsis.config.durations import seconds
 
 Duration = timedelta | float | int | str
 """A timedelta, seconds as a number, `"500ms"`, `"10s"`, `"5m"`, or ISO-8601 (`"PT10S"`)."""
 
-__all__ = ["Duration", "seconds", "text"]
+__all__ = ["Duration", "duration_problems", "seconds", "text"]
 
 
 def text(length: float) -> str:
@@ -22,3 +24,16 @@ def text(length: float) -> str:
     minutes, left = divmod(rest, 60)
     parts = [(hours, "h"), (minutes, "min"), (left, "s")]
     return " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
+def duration_problems(what: str, value: Any) -> list[str]:
+    """Why `value` is no duration of at least zero."""
+    try:
+        length = seconds(value)
+    except ValueError as error:
+        return [f"{what}: {error}"]
+    if length < 0:
+        return [f"{what} cannot be negative: {value!r}"]
+    if not isfinite(length):
+        return [f"{what} should be a finite duration, not {value!r}"]
+    return []

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from qalipsis.language.distributions import Normal, Uniform
 from qalipsis.language.durations import Duration
+from qalipsis.language.source import Feed, Source
 from qalipsis.language.spec import Spec
 
 Out = TypeVar("Out")
@@ -45,6 +46,12 @@ class Minion(Shelf, Protocol):
 
     async def do(self, spec: Spec[Any, Out], value: Any = None, name: str | None = None) -> Out:
         """Run a step with `value` as its input; raises StepFailed when it fails."""
+
+    async def take(self, source: Source[Out] | Feed[Out], name: str | None = None) -> Out:
+        """The next record of a source. When it has none left, the journey ends here, in order.
+
+        Keep the source at module level: each source written inside of a journey would be read anew.
+        """
 
     async def pause(self, duration: Duration | Uniform | Normal) -> None:
         """Wait; the next step is due when the pause is over."""

@@ -24,6 +24,15 @@ class Scenario:
         """Steps walked once per minion before its first pass, for example to log in."""
         return Scenario(replace(self.head, setup=build(Chain(None))))
 
+    def aside(self, name: str, build: Callable[[Chain[None]], Chain[Any]]) -> Scenario:
+        """Another root, walked by one minion that is no part of the load.
+
+        With a source as its first step it is walked again for each record, otherwise once. Joins of the
+        loaded branch name its steps. It is interrupted when the last loaded minion has ended.
+        """
+        aside = (name, build(Chain(None)), caller())
+        return Scenario(replace(self.head, asides=(*self.head.asides, aside)))
+
     def start(self) -> Chain[None]:
         """The loaded branch: every minion walks it."""
         return Chain(self.head)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, ClassVar
 
 from qalipsis.language.callables import function_problems
 from qalipsis.language.distributions import Normal, Uniform
-from qalipsis.language.durations import seconds
+from qalipsis.language.durations import duration_problems, seconds
 from qalipsis.language.spec import Spec
 
 Fn = Callable[..., Any]
@@ -198,6 +197,32 @@ class Choose(Builtin):
 
 
 @dataclass(frozen=True, slots=True)
+class Collect(Builtin):
+    """Records of many minions, gathered into lists."""
+
+    kind: ClassVar[str] = "collect"
+    timeout: Any
+    batch_size: Any
+
+    def problems(self) -> list[str]:
+        found = duration_problems("collect timeout", self.timeout)
+        if not found and seconds(self.timeout) == 0:
+            found.append("collect needs a timeout above 0, after which it releases what it has")
+        size = self.batch_size
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            found.append(f"collect(batch_size={size!r}) should be a whole number of at least 1")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Tap(Builtin):
+    """Hands a copy of each record to the joins that name the step before it; put there by the compiler."""
+
+    kind: ClassVar[str] = "tap"
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
 class CatchErrors(Calling):
     kind: ClassVar[str] = "catch-errors"
     forms: ClassVar[tuple[str, ...]] = ("errors",)
@@ -249,16 +274,3 @@ class Walk(Calling):
 
     def default_name(self) -> str:
         return self.name
-
-
-def duration_problems(what: str, value: Any) -> list[str]:
-    """Why `value` is no duration of at least zero."""
-    try:
-        length = seconds(value)
-    except ValueError as error:
-        return [f"{what}: {error}"]
-    if length < 0:
-        return [f"{what} cannot be negative: {value!r}"]
-    if not isfinite(length):
-        return [f"{what} should be a finite duration, not {value!r}"]
-    return []

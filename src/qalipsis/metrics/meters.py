@@ -50,6 +50,7 @@ class StepMeters:
         "attempted",
         "bytes_received",
         "bytes_sent",
+        "counters",
         "errors",
         "failed",
         "failures",
@@ -89,6 +90,7 @@ class StepMeters:
         self.errors: dict[str, int] = {}
         self.failures: dict[str, int] = {}
         self.statuses: dict[int, int] = {}
+        self.counters: dict[str, int] = {}
         self.first_error = ""
         self._is_first_error_frozen = False
 
@@ -104,6 +106,10 @@ class StepMeters:
     def failure(self, kind: str) -> None:
         """Count a request that failed in transport, also when it is retried."""
         self.failures[kind] = self.failures.get(kind, 0) + 1
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to a figure that only this kind of step has, for example `records-read`."""
+        self.counters[name] = self.counters.get(name, 0) + number
 
     def phase(self, name: str, seconds: float) -> None:
         """Record a phase that not every request has: dns, connect or tls."""
@@ -160,6 +166,7 @@ class StepMeters:
             failures=dict(self.failures),
             statuses=dict(self.statuses),
             first_error=encodable(first_error),
+            counters=dict(self.counters),
         )
 
 

@@ -32,6 +32,8 @@ class StepSnapshot(Struct, frozen=True, kw_only=True, array_like=True):
     statuses: dict[int, int] = field(default_factory=dict)
     first_error: str = ""
     """Only in the first snapshot after it happened: it may be long."""
+    counters: dict[str, int] = field(default_factory=dict)
+    """Figures that only some kinds of step have."""
 
 
 class MeterSnapshot(Struct, frozen=True, kw_only=True, array_like=True):

@@ -35,6 +35,7 @@ class StepTotals:
     errors: dict[str, int]
     failures: dict[str, int]
     statuses: dict[int, int]
+    counters: dict[str, int]
     first_error: str
     from_due: Histogram
     from_sent: Histogram
@@ -128,6 +129,7 @@ def sum_steps(
         errors=_sum_counts(part.errors for part in parts),
         failures=_sum_counts(part.failures for part in parts),
         statuses=_sum_counts(part.statuses for part in parts),
+        counters=_sum_counts(part.counters for part in parts),
         first_error=first_error,
         from_due=from_due,
         from_sent=from_sent,

@@ -13,14 +13,16 @@ from qalipsis.errors import Mistake
 from qalipsis.language import steps
 from qalipsis.language.chain import Chain, Head, Written
 from qalipsis.language.conditions import Claim
-from qalipsis.language.durations import seconds
+from qalipsis.language.durations import duration_problems, seconds
+from qalipsis.language.joins import Meeting
 from qalipsis.language.location import Location
 from qalipsis.language.options import BackoffSpec, IterationSpec, Options
 from qalipsis.language.profiles import immediate
-from qalipsis.language.steps import duration_problems
+from qalipsis.language.source import Feed, Source
 from qalipsis.metrics import meter_totals
 from qalipsis.metrics.expectations import Condition
 from qalipsis.plan.model import (
+    AsideRoot,
     Backoff,
     ExpectationDescriptor,
     Iteration,
@@ -67,6 +69,7 @@ class _Compilation:
         self._mistakes: list[Mistake] = []
         self._indexes = count()
         self._named: dict[str, Location] = {}
+        self._tapped: set[str] = set()
 
     def plan(self) -> tuple[Plan | None, list[Mistake]]:
         head, chain = self._head, self._chain
@@ -82,25 +85,37 @@ class _Compilation:
         self._reserve(chain)
         if head.setup is not None:
             self._reserve(head.setup)
+        for _, aside, _ in head.asides:
+            self._reserve(aside)
+        self._find_taps([chain, *(aside for _, aside, _ in head.asides)])
+        asides = tuple(self._aside(*aside) for aside in head.asides)
         setup = self._nodes(head.setup) if head.setup is not None else ()
         nodes = self._nodes(chain)
+        everything = setup + nodes + tuple(node for aside in asides for node in aside.chain)
         if not nodes and not chain.mistakes:  # else the verb that there is not was meant to be one
             self._say(
                 head.location,
                 f"the scenario {name!r} has no steps",
                 "add one after start(), for example .then(…)",
             )
-        elif sum(1 for _ in walk(setup + nodes)) > self._max_steps:
-            total = sum(1 for _ in walk(setup + nodes))
+        elif (
+            total := sum(not isinstance(node.spec, steps.Tap) for node in walk(everything))
+        ) > self._max_steps:
             self._say(
                 head.location,
                 f"the scenario {name!r} has {total} steps, more than {self._max_steps}",
                 "split it into several scenarios, or put a loop into a journey",
             )
         claims = chain.expectations + (() if head.setup is None else head.setup.expectations)
-        claims += tuple(found for branch in _branches(chain) for found in branch.expectations)
+        claims += tuple(found for _, aside, _ in head.asides for found in aside.expectations)
+        claims += tuple(
+            found
+            for root in (chain, *(aside for _, aside, _ in head.asides))
+            for branch in _branches(root)
+            for found in branch.expectations
+        )
         expectations = tuple(
-            filter(None, (self._expectation(claim, abort, setup + nodes) for claim, abort in claims))
+            filter(None, (self._expectation(claim, abort, everything) for claim, abort in claims))
         )
         found = self._mistakes + self._properties.mistakes[before:]
         if found:
@@ -112,6 +127,7 @@ class _Compilation:
                 profile=profile,
                 chain=nodes,
                 setup=setup,
+                asides=asides,
                 expectations=expectations,
                 file=head.location.file,
                 line=head.location.line,
@@ -248,15 +264,55 @@ class _Compilation:
                 if isinstance(branch, Chain):
                     self._reserve(branch)
 
+    def _aside(self, name: Any, chain: Any, where: Location) -> AsideRoot:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            self._say(where, f"{name!r} is no name for an aside", NAME_HINT)
+        nodes = self._nodes(chain)
+        if not nodes and not chain.mistakes:
+            self._say(where, f"the aside {name!r} has no steps", "add one in its function")
+        is_everywhere = any(isinstance(node.spec, steps.Tap) for node in walk(nodes))
+        return AsideRoot(str(name), nodes, is_everywhere)
+
+    def _find_taps(self, roots: list[Chain[Any]]) -> None:
+        """Remember the steps whose records joins wait for; they must be there."""
+        written = [step for root in roots for step in _written(root)]
+        for step in written:
+            right = step.spec.right if isinstance(step.spec, Meeting) else None
+            if not isinstance(right, str):
+                continue
+            if right == step.options.name:
+                self._say(step.location, f"the step {right!r} cannot be joined with itself")
+            elif right in self._named:
+                self._tapped.add(right)
+            else:
+                names = sorted(self._named)
+                near = get_close_matches(right, names, n=3) or names
+                self._say(
+                    step.location,
+                    f"there is no step {right!r} to join with",
+                    "did you mean " + " or ".join(map(repr, near)) + "?"
+                    if near
+                    else "give a step that name with .named(…)",
+                )
+
     def _nodes(self, chain: Chain[Any], is_in_retry: bool = False) -> tuple[Node, ...]:
         self._mistakes.extend(chain.mistakes)
-        return tuple(self._node(step, is_in_retry) for step in chain.steps)
+        nodes: list[Node] = []
+        for step in chain.steps:
+            nodes.append(self._node(step, is_in_retry))
+            if step.options.name in self._tapped:
+                index = next(self._indexes)
+                tap = steps.Tap(str(step.options.name))
+                nodes.append(Node(index, f"__tap-{tap.step}", tap.kind, tap))
+        return tuple(nodes)
 
     def _node(self, step: Written, is_in_retry: bool) -> Node:
         index = next(self._indexes)
         where, options = step.location, step.options
         unresolved = self._properties.failures
         spec = self._properties.resolve(step.spec)
+        if isinstance(spec, Source):
+            spec = spec.unicast()
         if not hasattr(spec, "kind"):
             self._say(
                 where,
@@ -302,7 +358,7 @@ class _Compilation:
         return Node(
             index=index,
             name=self._name(options, spec, index),
-            kind=spec.kind,
+            kind=spec.source.kind if isinstance(spec, Feed) else spec.kind,
             spec=spec,
             branches=tuple(branches),
             timeout=self._duration(where, "timeout", options.timeout),
@@ -320,8 +376,8 @@ class _Compilation:
         """A coroutine function called like a plain one would never run, and its answer always be true."""
         if not isinstance(spec, steps.Builtin) or isinstance(spec, steps.Execute | steps.Walk):
             return
-        function = getattr(spec, "fn", getattr(spec, "value", None))
-        if iscoroutinefunction(function):
+        functions = [getattr(spec, name, None) for name in ("fn", "value", "on", "having")]
+        if any(iscoroutinefunction(function) for function in functions):
             self._say(
                 where,
                 f"{spec.kind.replace('-', '_')} calls its function and does not await it",
@@ -405,6 +461,12 @@ class _Compilation:
         self._mistakes.append(Mistake(where.file, where.line, message, hint))
 
 
+def _written(chain: Chain[Any]) -> Iterator[Written]:
+    yield from chain.steps
+    for branch in _branches(chain):
+        yield from branch.steps
+
+
 def _branches(chain: Chain[Any]) -> Iterator[Chain[Any]]:
     for step in chain.steps:
         for branch in step.branches:
@@ -423,7 +485,7 @@ def walk(nodes: tuple[Node, ...]) -> Any:
 
 def descriptor(plan: Plan) -> ScenarioDescriptor:
     """What the head may know of a plan."""
-    nodes = list(walk(plan.setup + plan.chain))
+    nodes = list(walk(plan.setup + plan.chain + tuple(node for aside in plan.asides for node in aside.chain)))
     return ScenarioDescriptor(
         name=plan.name,
         minions=plan.minions,

@@ -101,6 +101,15 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AsideRoot:
+    """A root beside the loaded one. Joins meet records in their own worker: a joined one is walked by each."""
+
+    name: str
+    chain: tuple[Node, ...]
+    is_everywhere: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """A scenario, ready to be walked: `setup` once per minion, then `chain` once per pass."""
 
@@ -109,6 +118,7 @@ class Plan:
     profile: Any
     chain: tuple[Node, ...]
     setup: tuple[Node, ...] = ()
+    asides: tuple[AsideRoot, ...] = ()
     expectations: tuple[ExpectationDescriptor, ...] = ()
     file: str = ""
     line: int = 0

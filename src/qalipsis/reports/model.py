@@ -63,6 +63,8 @@ class StepReport(Struct, frozen=True, kw_only=True):
     """from_due distribution as (upper bound in ms, count), at most some hundred points."""
     failures: dict[str, int] = field(default_factory=dict)
     """Requests that failed in transport, by class (each attempt counts, also a retried one)."""
+    counters: dict[str, int] = field(default_factory=dict)
+    """Figures that only this kind of step has, for example `records-read` or `matched`."""
     first_error: str = ""
     """The first traceback or error message seen, for the author."""
     tolerated_share: float = 0.0

@@ -8,8 +8,7 @@ from ipaddress import ip_address
 from pathlib import PurePath
 from typing import Any
 
-from qalipsis.language.durations import seconds
-from qalipsis.language.steps import duration_problems
+from qalipsis.language.durations import duration_problems, seconds
 from qalipsis.plugins.http.auth import Basic, Bearer
 from qalipsis.plugins.http.body import of_content, of_form, of_json, of_multipart
 from qalipsis.plugins.http.fields import TOKEN, cookie_fields, header_fields

@@ -1,0 +1,265 @@
+"""Hands out the records of a source to the minions of a worker: to one of them, or to all."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qalipsis.engine.context import Context
+from qalipsis.engine.operation import DROP, WAIT
+from qalipsis.engine.pump import Pump
+from qalipsis.engine.scene import Background
+from qalipsis.engine.step import StepError, Strand
+from qalipsis.engine.wheel import TimerWheel
+from qalipsis.metrics.meters import StepMeters
+
+BUFFER = 10_000
+"""Records read ahead by a feed that says nothing else."""
+
+
+def nobody() -> None:
+    """Before the pump is there, nobody waits for room."""
+
+
+class Taker:
+    """A minion that waits for a record."""
+
+    __slots__ = ("context", "is_gone", "strand")
+
+    def __init__(self, context: Context, strand: Strand) -> None:
+        self.context = context
+        self.strand = strand
+        self.is_gone = False
+
+    def cancel(self) -> None:
+        self.is_gone = True
+
+
+class Feed:
+    """What all ways of handing out share: who waits, and how it ends."""
+
+    def __init__(self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0) -> None:
+        self.go_on: Callable[[], None] = nobody
+        self._counters = meters.counters
+        for name in ("records-read", "records-delivered", "found-none"):
+            self._counters.setdefault(name, 0)
+        self._waiting: deque[Taker] = deque()
+        self._is_ended = False
+        self._error: StepError | None = None
+        self._wheel = wheel
+        self._idle_timeout = idle_timeout
+        self._moved_at = wheel.now()
+        if idle_timeout:
+            wheel.call_at(self._moved_at + idle_timeout, self._check_idle)
+
+    def take(self, context: Context) -> Any:
+        """The next record of this minion, DROP when there will be none, or WAIT."""
+        raise NotImplementedError
+
+    def wait(self, context: Context, strand: Strand) -> Taker:
+        """After WAIT: the strand is resumed with a record, with DROP, or fails."""
+        taker = Taker(context, strand)
+        self._waiting.append(taker)
+        return taker
+
+    def ended(self, error: StepError | None) -> None:
+        self._is_ended = True
+        self._error = error
+        if error is None:
+            self._counters["ended"] = self._counters.get("ended", 0) + 1
+        waiting, self._waiting = self._waiting, deque()
+        for taker in waiting:
+            if taker.is_gone:
+                continue
+            try:
+                answer = self.take(taker.context)
+            except StepError as failure:
+                taker.strand.fail(failure)
+            else:
+                taker.strand.resume(answer)
+
+    def _none_left(self, context: Context) -> Any:
+        if self._error is not None:
+            raise StepError(self._error.kind, str(self._error))
+        if not self._is_ended:
+            return WAIT
+        self._counters["found-none"] += 1
+        context.minion.is_dry = True
+        return DROP
+
+    def _check_idle(self) -> None:
+        if self._is_ended:
+            return
+        at = self._moved_at + self._idle_timeout
+        if self._wheel.now() < at:
+            self._wheel.call_at(at, self._check_idle)
+            return
+        self.ended(None)
+
+
+class Unicast(Feed):
+    """Each record to one minion, first come, first served."""
+
+    def __init__(
+        self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0, buffer: int = BUFFER
+    ) -> None:
+        super().__init__(meters, wheel, idle_timeout)
+        self._buffer = buffer
+        self._records: deque[Any] = deque()
+        self._is_full = False
+
+    def put(self, records: Sequence[Any]) -> None:
+        if self._is_ended:
+            return  # idle for too long: nobody comes back for these
+        self._counters["records-read"] += len(records)
+        self._moved_at = self._wheel.now()
+        self._records.extend(records)
+        while self._waiting and self._records:
+            taker = self._waiting.popleft()
+            if not taker.is_gone:
+                self._counters["records-delivered"] += 1
+                taker.strand.resume(self._records.popleft())
+
+    def has_room(self) -> bool:
+        self._is_full = len(self._records) >= self._buffer
+        return not self._is_full
+
+    def take(self, context: Context) -> Any:
+        records = self._records
+        if not records:
+            return self._none_left(context)
+        if self._is_full and len(records) <= self._buffer // 2 + 1:
+            self._is_full = False
+            self.go_on()
+        self._counters["records-delivered"] += 1
+        return records.popleft()
+
+
+class Cursor:
+    """How far one minion has come; a resource of the minion, gone when it ends."""
+
+    __slots__ = ("_feed", "position")
+
+    def __init__(self, feed: Broadcast, position: int) -> None:
+        self._feed = feed
+        self.position = position
+
+    def close(self) -> None:
+        self._feed.leave(self)
+
+
+class Broadcast(Feed):
+    """Every record to every minion; the slowest one decides how far ahead the source is read."""
+
+    def __init__(
+        self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0, buffer: int | None = None
+    ) -> None:
+        super().__init__(meters, wheel, idle_timeout)
+        self._buffer = buffer
+        self._records: list[Any] = []
+        self._first = 0
+        """Number of the oldest record kept."""
+        self._cursors: dict[Cursor, None] = {}
+        self._let_go_at = 0
+        self._behind = 0
+        """While full: minions that have not come to the record `_let_go_at` yet."""
+        self._is_full = False
+
+    def put(self, records: Sequence[Any]) -> None:
+        if self._is_ended:
+            return
+        self._counters["records-read"] += len(records)
+        self._moved_at = self._wheel.now()
+        self._records.extend(records)
+        waiting, self._waiting = self._waiting, deque()
+        for taker in waiting:
+            if not taker.is_gone:
+                taker.strand.resume(self.take(taker.context))
+
+    def has_room(self) -> bool:
+        if self._buffer is None or len(self._records) < self._buffer:
+            return True
+        self._is_full = True
+        self._let_go_at = self._first + max(1, len(self._records) // 2)
+        self._behind = sum(cursor.position < self._let_go_at for cursor in self._cursors)
+        if self._cursors and not self._behind:
+            self._let_go()
+        return not self._is_full
+
+    def take(self, context: Context) -> Any:
+        cursor = context.minion.resources.get(self)
+        if cursor is None:
+            cursor = context.minion.resources[self] = self._join()
+        assert isinstance(cursor, Cursor)
+        place = cursor.position - self._first
+        if place >= len(self._records):
+            return self._none_left(context)
+        cursor.position += 1
+        record = self._records[place]
+        self._counters["records-delivered"] += 1
+        if self._is_full and cursor.position == self._let_go_at:
+            self._caught_up()
+        return record
+
+    def leave(self, cursor: Cursor) -> None:
+        if self._cursors.pop(cursor, cursor) is None and self._is_full and cursor.position < self._let_go_at:
+            self._caught_up()
+
+    def _join(self) -> Cursor:
+        cursor = Cursor(self, self._first)
+        self._cursors[cursor] = None
+        self._behind += 1
+        return cursor
+
+    def _caught_up(self) -> None:
+        self._behind -= 1
+        if self._behind <= 0 and self._cursors:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._is_full = False
+        del self._records[: self._let_go_at - self._first]
+        self._first = self._let_go_at
+        self.go_on()
+
+
+class Private:
+    """A minion's own reading of a source; a resource of the minion."""
+
+    __slots__ = ("_reading", "feed")
+
+    def __init__(self, feed: Unicast, reading: Any) -> None:
+        self.feed = feed
+        self._reading = reading
+
+    def close(self) -> None:
+        self._reading.cancel()
+
+
+class Sequential:
+    """Every minion reads the source by itself, from the beginning."""
+
+    def __init__(
+        self, make_feed: Callable[[], Unicast], make_pump: Callable[[Unicast], Pump], background: Background
+    ) -> None:
+        self._make_feed = make_feed
+        self._make_pump = make_pump
+        self._background = background
+
+    def take(self, context: Context) -> Any:
+        own = context.minion.resources.get(self)
+        if own is None:
+            return WAIT
+        assert isinstance(own, Private)
+        return own.feed.take(context)
+
+    def wait(self, context: Context, strand: Strand) -> Taker:
+        own = context.minion.resources.get(self)
+        if own is None:
+            feed = self._make_feed()
+            pump = self._make_pump(feed)
+            feed.go_on = pump.go_on
+            own = context.minion.resources[self] = Private(feed, pump.start(self._background))
+        assert isinstance(own, Private)
+        return own.feed.wait(context, strand)

@@ -1,0 +1,117 @@
+"""Reads a source beside the minions and hands its records to whoever gives them out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from qalipsis.engine.scene import Background
+from qalipsis.engine.source import Reader, ReaderRuntime
+from qalipsis.engine.step import StepError
+from qalipsis.errors import ServiceUnavailable
+
+SLICE = 128
+"""Records handed over before the loop gets its turn: each may resume a minion, which takes microseconds."""
+
+_log = logging.getLogger(__name__)
+
+
+class Sink(Protocol):
+    """Takes the records of a pump."""
+
+    def put(self, records: Sequence[Any]) -> None: ...
+
+    def has_room(self) -> bool:
+        """False: the pump reads no further until `Pump.go_on` is called."""
+
+    def ended(self, error: StepError | None) -> None:
+        """No more records: the source ended, or reading it broke."""
+
+
+class Shard:
+    """The records of one worker, when each worker reads all of them: row i goes to owner(i)."""
+
+    __slots__ = ("_owner", "_row", "_worker")
+
+    def __init__(self, owner: Callable[[int], int], worker: int) -> None:
+        self._owner = owner
+        self._worker = worker
+        self._row = 0
+
+    def own(self, records: Sequence[Any]) -> Sequence[Any]:
+        owner, worker, first = self._owner, self._worker, self._row
+        self._row += len(records)
+        return [record for row, record in enumerate(records, first) if owner(row) == worker]
+
+
+class Pump:
+    """Moves records from a reader to a sink, no faster than the sink has room for them."""
+
+    def __init__(
+        self,
+        make_reader: Callable[[], Reader],
+        runtime: ReaderRuntime,
+        sink: Sink,
+        shard: Shard | None = None,
+        is_endless: bool = False,
+    ) -> None:
+        self._make_reader = make_reader
+        self._reader = make_reader()
+        self._runtime = runtime
+        self._sink = sink
+        self._shard = shard
+        self._is_endless = is_endless
+        self._is_open = False
+        self._room = asyncio.Event()
+
+    async def open(self) -> None:
+        """Open the reader ahead of the start. Raises ServiceUnavailable."""
+        try:
+            await self._reader.open(self._runtime)
+        except BaseException:
+            await self._reader.aclose()
+            raise
+        self._is_open = True
+
+    def start(self, background: Background) -> Any:
+        """Read on, until the source ends or what is returned is cancelled; the reader is closed then."""
+        return background.run(self._run(), lambda result, error: None)
+
+    def go_on(self) -> None:
+        """The sink has room again."""
+        self._room.set()
+
+    async def _run(self) -> None:
+        error: StepError | None = None
+        try:
+            if not self._is_open:
+                await self._reader.open(self._runtime)
+            while await self._read() and self._is_endless:
+                await self._reader.aclose()
+                self._reader = self._make_reader()
+                await self._reader.open(self._runtime)
+        except StepError as raised:
+            error = raised
+        except ServiceUnavailable as raised:
+            error = StepError("unavailable", str(raised))
+        except Exception as raised:
+            _log.error("reading a source broke", exc_info=raised)
+            error = StepError(type(raised).__name__, str(raised))
+        finally:
+            await self._reader.aclose()
+        self._sink.ended(error)
+
+    async def _read(self) -> int:
+        count = 0
+        async for batch in self._reader.batches():
+            own = batch if self._shard is None else self._shard.own(batch)
+            for first in range(0, len(own), SLICE):
+                self._sink.put(own[first : first + SLICE])
+                await asyncio.sleep(0)
+            count += len(batch)
+            while not self._sink.has_room():
+                self._room.clear()
+                await self._room.wait()
+        return count

@@ -1,0 +1,152 @@
+"""Opens the sources of a scenario in one worker: feeds for its minions, right sides for its joins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from qalipsis.engine import builtin, feed, join
+from qalipsis.engine.pump import Pump, Shard, Sink
+from qalipsis.engine.scene import Scene
+from qalipsis.engine.source import Reader, ReaderRuntime
+from qalipsis.language.durations import seconds
+from qalipsis.language.joins import CACHE_SIZE, Join, LeftJoin, Meeting, Zip, ZipLast
+from qalipsis.language.source import BROADCAST, LOOP, SEQUENTIAL, UNICAST, Feed, Source
+from qalipsis.metrics.meters import StepMeters
+
+SourceFactory = Callable[[Any], Reader]
+Taking = feed.Unicast | feed.Broadcast | feed.Sequential
+Met = join.Join | join.Zip
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which of the campaign's workers this is."""
+
+    campaign: str = ""
+    owner: Callable[[int], int] = lambda row: 0
+    worker: int = 0
+    is_alone: bool = True
+
+    @property
+    def is_first(self) -> bool:
+        """One worker of the fleet counts what all of them read."""
+        return self.is_alone or self.owner(0) == self.worker
+
+
+class Supply:
+    """The sources of one scenario."""
+
+    def __init__(self, scene: Scene, find_source: Callable[[str], SourceFactory], place: Place) -> None:
+        self._scene = scene
+        self._find_source = find_source
+        self._place = place
+        self._by_name: dict[str, Taking] = {}
+        self._branches: dict[str, join.Branch] = {}
+
+    async def open_feed(self, spec: Feed[Any], step: str, meters: StepMeters) -> Taking:
+        """The feed of a step, opened and read from now on. Raises ServiceUnavailable."""
+        known = self._by_name.get(spec.name) if spec.name else None
+        if known is not None:
+            return known
+        made = await self._make_feed(spec, step, meters)
+        if spec.name:
+            self._by_name[spec.name] = made
+        return made
+
+    async def open_join(self, spec: Meeting, step: str, meters: StepMeters) -> Met:
+        """The join of a step, its right side being read from now on. Raises ServiceUnavailable."""
+        made = self._make_join(spec, step, meters)
+        right = spec.right
+        if isinstance(right, str):
+            self.branch(right).sinks.append(made)
+        elif type(spec) is Zip:
+            pump = await self._dealt(right, step, meters, made)
+            made.go_on = pump.go_on  # type: ignore[union-attr]
+        else:
+            await self._read(right, meters, made, None, None)
+        return made
+
+    def branch(self, step: str) -> join.Branch:
+        """The records of a named step."""
+        return self._branches.setdefault(step, join.Branch())
+
+    async def _make_feed(self, spec: Feed[Any], step: str, meters: StepMeters) -> Taking:
+        wheel, idle = self._scene.wheel, seconds(spec.idle_timeout)
+        made: feed.Unicast | feed.Broadcast
+        if spec.mode == SEQUENTIAL:
+            return await self._sequential(spec.source, meters)
+        if spec.mode == UNICAST:
+            made = feed.Unicast(meters, wheel, idle, spec.buffer or feed.BUFFER)
+            pump = await self._dealt(spec.source, spec.name or step, meters, made)
+        else:
+            assert spec.mode in (BROADCAST, LOOP)
+            buffer = feed.BUFFER if spec.mode == LOOP else spec.buffer
+            made = feed.Broadcast(meters, wheel, idle, buffer)
+            pump = await self._read(spec.source, meters, made, None, None, is_endless=spec.mode == LOOP)
+        made.go_on = pump.go_on
+        return made
+
+    async def _sequential(self, source: Source[Any], meters: StepMeters) -> feed.Sequential:
+        make_reader, runtime = self._reader_of(source), self._runtime(meters, None)
+        # Opened once ahead of the start, so that a wrong address is one message.
+        reader = make_reader()
+        try:
+            await reader.open(runtime)
+        finally:
+            await reader.aclose()
+        return feed.Sequential(
+            lambda: feed.Unicast(meters, self._scene.wheel),
+            lambda sink: Pump(make_reader, runtime, sink),
+            self._scene.background,
+        )
+
+    async def _dealt(self, source: Source[Any], name: str, meters: StepMeters, sink: Sink) -> Pump:
+        """Read the part of a source that belongs to this worker."""
+        place = self._place
+        if source.is_dealt_by_service:
+            group = f"qalipsis-{place.campaign}-{self._scene.scenario}-{name}"
+            return await self._read(source, meters, sink, group, None)
+        shard = None if place.is_alone else Shard(place.owner, place.worker)
+        return await self._read(source, meters, sink, None, shard)
+
+    async def _read(
+        self,
+        source: Source[Any],
+        meters: StepMeters,
+        sink: Sink,
+        group: str | None,
+        shard: Shard | None,
+        is_endless: bool = False,
+    ) -> Pump:
+        pump = Pump(self._reader_of(source), self._runtime(meters, group), sink, shard, is_endless)
+        await pump.open()
+        pump.start(self._scene.background)
+        return pump
+
+    def _make_join(self, spec: Meeting, step: str, meters: StepMeters) -> Met:
+        wheel = self._scene.wheel
+        if isinstance(spec, Zip):
+            kind = join.ZipLast if isinstance(spec, ZipLast) else join.Zip
+            return kind(seconds(spec.timeout), CACHE_SIZE, meters, wheel)
+        assert isinstance(spec, Join)
+        return join.Join(
+            step,
+            builtin.on_value(spec.on),
+            spec.having,
+            seconds(spec.timeout),
+            seconds(spec.cache_timeout),
+            spec.cache_size,
+            is_left=isinstance(spec, LeftJoin),
+            is_counting=isinstance(spec.right, str) or self._place.is_first,
+            meters=meters,
+            wheel=wheel,
+        )
+
+    def _reader_of(self, source: Source[Any]) -> Callable[[], Reader]:
+        make = self._find_source(source.kind)
+        return lambda: make(source)
+
+    def _runtime(self, meters: StepMeters, group: str | None) -> ReaderRuntime:
+        return ReaderRuntime(self._scene.clock, meters, group)

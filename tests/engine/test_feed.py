@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qalipsis import profile, scenario
+from qalipsis.engine.feed import Broadcast, Cursor, Unicast
+from qalipsis.engine.pump import Shard
+from qalipsis.engine.step import StepError
+from qalipsis.engine.wheel import TimerWheel
+from qalipsis.language.source import Feed
+from qalipsis.metrics.ledger import Slot
+from qalipsis.metrics.meters import WorkerMeters
+from qalipsis.plan.ownership import Ownership
+from qalipsis.testing.virtual_clock import VirtualClock
+from tests.engine.sources import Fed, find_source, listed
+
+Play = Callable[..., Any]
+
+
+def taking(source: Any, minions: int, taken: list[Any], times: int = 1) -> Any:
+    return (
+        scenario("taking", minions=minions)
+        .start()
+        .then(source)
+        .named("take")
+        .iterate(times)
+        .on_each(lambda context, record: taken.append((context.minion.index, record)))
+    )
+
+
+async def test_a_unicast_record_goes_to_exactly_one_minion(play: Play) -> None:
+    taken: list[Any] = []
+    played = await play(taking(listed([1, 2], [3, 4, 5]).unicast(), 5, taken), find_source=find_source)
+    assert sorted(record for _, record in taken) == [1, 2, 3, 4, 5]
+    assert len({minion for minion, _ in taken}) == 5
+    assert played[Slot.MINIONS_COMPLETED] == 5
+
+
+async def test_a_source_as_a_step_is_unicast(play: Play) -> None:
+    taken: list[Any] = []
+    await play(taking(listed([1, 2]), 2, taken), find_source=find_source)
+    assert sorted(record for _, record in taken) == [1, 2]
+
+
+async def test_minions_of_a_dry_source_end_in_order_and_are_counted(play: Play) -> None:
+    taken: list[Any] = []
+    played = await play(taking(listed([1, 2]), 5, taken, times=1000), find_source=find_source)
+    assert sorted(record for _, record in taken) == [1, 2]
+    assert played[Slot.MINIONS_COMPLETED] == 5
+    step = played.step("take")
+    assert step.counters == {"records-read": 2, "records-delivered": 2, "found-none": 5, "ended": 1}
+    assert step.failed == 0
+
+
+async def test_a_dry_minion_does_not_walk_again(play: Play) -> None:
+    taken: list[Any] = []
+    stages = profile.stages(profile.stage(100, ramp_up="1s", total="100s"))
+    chain = (
+        scenario("taking", minions=2, profile=stages)
+        .start()
+        .then(listed([1, 2, 3]))
+        .on_each(taken.append)
+        .delay("1s")
+    )
+    played = await play(chain, find_source=find_source)
+    assert sorted(taken) == [1, 2, 3]
+    assert played[Slot.PASSES_STARTED] == 5
+    assert played.seconds < 10
+
+
+async def test_steps_that_name_the_same_feed_share_it(play: Play) -> None:
+    taken: list[Any] = []
+    chain = (
+        scenario("sharing", minions=1)
+        .start()
+        .then(listed([1, 2]).unicast(name="rows"))
+        .named("first")
+        .on_each(taken.append)
+        .then(listed([8, 9]).unicast(name="rows"))
+        .named("second")
+        .on_each(taken.append)
+    )
+    await play(chain, find_source=find_source)
+    assert taken == [1, 2]
+
+
+async def test_a_minion_waits_for_a_record_that_comes_later(play: Play) -> None:
+    source, taken = Fed(), []  # type: ignore[var-annotated]
+
+    def meddle(engine: Any, elapsed: float) -> None:
+        if elapsed > 5 and not source.queue.qsize() and len(taken) < 1:
+            source.queue.put_nowait("late")
+
+    chain = scenario("late", minions=1).start().then(source).on_each(taken.append)
+    played = await play(chain, seconds=20, find_source=find_source, meddle=meddle)
+    assert taken == ["late"]
+    assert 5 <= played.seconds < 6
+
+
+async def test_a_feed_without_records_for_its_idle_timeout_ends(play: Play) -> None:
+    taken: list[Any] = []
+    played = await play(
+        taking(Fed((["only"],)).unicast(idle_timeout="10s"), 2, taken), find_source=find_source
+    )
+    assert [record for _, record in taken] == ["only"]
+    assert 9.9 <= played.seconds < 10.1
+    assert played[Slot.MINIONS_COMPLETED] == 2
+
+
+async def test_a_source_that_breaks_fails_those_who_wait_under_its_class(play: Play) -> None:
+    taken: list[Any] = []
+    source = listed([1], StepError("closed", "lost the broker at 127.0.0.1:9"))
+    played = await play(taking(source, 3, taken), find_source=find_source)
+    step = played.step("take")
+    assert [record for _, record in taken] == [1]
+    assert step.errors == {"closed": 2}
+    assert "127.0.0.1:9" in step.first_error
+    assert played[Slot.MINIONS_FAILED] == 2
+
+
+async def test_every_minion_gets_every_broadcast_record(play: Play) -> None:
+    taken: list[Any] = []
+    await play(taking(listed([1, 2], [3]).broadcast(), 3, taken, times=3), find_source=find_source)
+    assert Counter(taken) == {(minion, record): 1 for minion in range(3) for record in (1, 2, 3)}
+
+
+async def test_a_looped_source_starts_over(play: Play) -> None:
+    taken: list[Any] = []
+    source = listed([1, 2])
+    played = await play(taking(source.loop(), 2, taken, times=5), find_source=find_source)
+    for minion in range(2):
+        assert [record for index, record in taken if index == minion] == [1, 2, 1, 2, 1]
+    assert played[Slot.MINIONS_COMPLETED] == 2
+    assert len(source.closed) == len(source.opened)
+
+
+async def test_a_looped_source_without_records_ends_instead_of_spinning(play: Play) -> None:
+    taken: list[Any] = []
+    played = await play(taking(listed().loop(), 2, taken), find_source=find_source)
+    assert taken == []
+    assert played[Slot.MINIONS_COMPLETED] == 2
+
+
+async def test_each_minion_reads_a_sequential_source_from_its_beginning(play: Play) -> None:
+    taken: list[Any] = []
+    source = listed([1], [2], [3])
+    await play(taking(source.sequential(), 3, taken, times=2), find_source=find_source)
+    assert Counter(taken) == {(minion, record): 1 for minion in range(3) for record in (1, 2)}
+    assert len(source.closed) == len(source.opened)
+
+
+async def test_readers_are_closed_when_the_engine_is(play: Play) -> None:
+    source = Fed((["a"],))
+    await play(taking(source, 1, []), find_source=find_source)
+    assert len(source.closed) == len(source.opened) == 1
+
+
+async def test_rows_are_dealt_to_workers_without_a_gap_or_a_repeat() -> None:
+    ownership = Ownership((2, 1, 0, 3))
+    rows = list(range(1000))
+    shards = [Shard(ownership.owner, worker) for worker in range(4)]
+    got = [[*shard.own(rows[:333]), *shard.own(rows[333:])] for shard in shards]
+    assert sorted(row for own in got for row in own) == rows
+    assert got[2] == []
+
+
+class Someone:
+    """A minion as far as feeds know it."""
+
+    def __init__(self) -> None:
+        self.resources: dict[Any, Any] = {}
+        self.is_dry = False
+
+
+class Record:
+    def __init__(self) -> None:
+        self.minion = Someone()
+
+
+@settings(max_examples=200)
+@given(st.lists(st.one_of(st.integers(0, 3), st.just("put")), max_size=200), st.integers(1, 10))
+def test_a_bounded_broadcast_keeps_few_records_and_skips_none(moves: list[Any], buffer: int) -> None:
+    feed = Broadcast(WorkerMeters().step("s", "n", "t"), TimerWheel(VirtualClock()), buffer=buffer)
+    minions: dict[int, Any] = {}
+    got: dict[int, list[int]] = {}
+    given_out = 0
+    for move in moves:
+        if move == "put":
+            if feed.has_room():
+                feed.put([given_out])
+                given_out += 1
+            assert len(feed._records) <= buffer
+        else:
+            context = minions.setdefault(move, Record())
+            value = feed.take(context)
+            if isinstance(value, int):
+                got.setdefault(move, []).append(value)
+    for values in got.values():
+        assert values == list(range(values[0], values[0] + len(values)))
+
+
+def test_a_minion_that_ends_no_longer_holds_a_broadcast_back() -> None:
+    feed = Broadcast(WorkerMeters().step("s", "n", "t"), TimerWheel(VirtualClock()), buffer=4)
+    fast, slow = Record(), Record()
+    went_on: list[int] = []
+    feed.go_on = lambda: went_on.append(1)
+    feed.put([0, 1, 2, 3])
+    for _ in range(4):
+        feed.take(fast)
+    feed.take(slow)
+    assert not feed.has_room()
+    [cursor] = [each for each in slow.minion.resources.values() if isinstance(each, Cursor)]
+    cursor.close()
+    assert went_on
+    assert feed.has_room()
+
+
+def test_a_unicast_reads_on_once_half_of_its_buffer_is_used() -> None:
+    feed = Unicast(WorkerMeters().step("s", "n", "t"), TimerWheel(VirtualClock()), buffer=10)
+    went_on: list[int] = []
+    feed.go_on = lambda: went_on.append(1)
+    feed.put(list(range(10)))
+    assert not feed.has_room()
+    for _ in range(4):
+        feed.take(Record())
+    assert not went_on
+    feed.take(Record())
+    assert went_on
+
+
+@pytest.mark.parametrize(
+    ("feed", "problem"),
+    [
+        (listed().unicast(buffer=0), "unicast(buffer=0) should be a whole number of at least 1"),
+        (listed().unicast(idle_timeout=-1), "unicast idle_timeout cannot be negative: -1"),
+        (Fed().loop(), "loop() starts over what ends, and test.fed never does: use broadcast()"),
+    ],
+)
+def test_mistakes_of_a_feed_are_named(feed: Feed[Any], problem: str) -> None:
+    assert feed.problems() == [problem]
