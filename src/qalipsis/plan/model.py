@@ -102,7 +102,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AsideRoot:
-    """A root beside the loaded one. Joins meet records in their own worker: a joined one is walked by each."""
+    """A root beside the loaded one. Joins meet records in their own worker: each walks one that is joined."""
 
     name: str
     chain: tuple[Node, ...]
