@@ -145,7 +145,8 @@ class Assembly:
         operation.retry = node.retry
         operation.timeout = node.timeout or 0.0
         operation.is_told = node.monitor_events and self._scene.events is not None
-        operation.is_metered = node.monitor_meters and operation.mode not in RECORDING
+        waits = isinstance(node.spec, Meeting)  # for what belongs to it: how long is what an author asks
+        operation.is_metered = (node.monitor_meters or waits) and operation.mode not in RECORDING
         operation.tags = (("step", node.name), *node.tags)
         has_own_deadline = node.timeout is not None and operation.kind is not Kind.BEGIN
         if node.retry is not None or has_own_deadline or operation.is_told or operation.is_metered:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from qalipsis.engine.context import Context
 from qalipsis.engine.operation import DROP, WAIT
@@ -39,10 +39,13 @@ class Taker:
 class Feed:
     """What all ways of handing out share: who waits, and how it ends."""
 
+    given: ClassVar[str]
+    """Name of the figure that counts what minions got."""
+
     def __init__(self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0) -> None:
         self.go_on: Callable[[], None] = nobody
         self._counters = meters.counters
-        for name in ("records-read", "records-delivered", "found-none"):
+        for name in ("records-read", self.given, "found-none"):
             self._counters.setdefault(name, 0)
         self._waiting: deque[Taker] = deque()
         self._is_ended = False
@@ -101,6 +104,8 @@ class Feed:
 class Unicast(Feed):
     """Each record to one minion, first come, first served."""
 
+    given = "records-delivered"
+
     def __init__(
         self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0, buffer: int = BUFFER
     ) -> None:
@@ -152,6 +157,8 @@ class Cursor:
 class Broadcast(Feed):
     """Every record to every minion; the slowest one decides how far ahead the source is read."""
 
+    given = "records-taken"
+
     def __init__(
         self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0, buffer: int | None = None
     ) -> None:
@@ -197,7 +204,7 @@ class Broadcast(Feed):
             return self._none_left(context)
         cursor.position += 1
         record = self._records[place]
-        self._counters["records-delivered"] += 1
+        self._counters["records-taken"] += 1
         if self._is_full and cursor.position == self._let_go_at:
             self._caught_up()
         return record
