@@ -28,7 +28,8 @@ from qalipsis.head.findings import findings
         (
             {"right-evicted": 2},
             [
-                "WARN 2 records on the right were let go before they matched: raise cache_size or cache_timeout"
+                "WARN 2 records on the right were let go before they matched: "
+                "raise cache_size or cache_timeout"
             ],
         ),
     ],
