@@ -319,3 +319,25 @@ async def test_a_minion_that_gave_up_takes_no_record(play: Play) -> None:
     played = await play(chain, find_source=find_source, meddle=meddle, seconds=10)
     assert taken == ["late"]
     assert played.step("row").timeouts == 1
+
+
+async def test_minions_that_wait_for_a_record_end_with_the_last_stage(play: Play) -> None:
+    stages = profile.stages(profile.stage(100, ramp_up="1s", total="5s"))
+    chain = scenario("waiting", minions=2, profile=stages).start().then(Fed()).named("row")
+    played = await play(chain, find_source=find_source, seconds=60)
+    assert 5 <= played.seconds < 5.1
+    assert played[Slot.MINIONS_COMPLETED] == 2
+
+
+@pytest.mark.parametrize("mode", ["unicast", "broadcast", "sequential"])
+async def test_minions_that_wait_for_a_record_end_with_a_soft_stop(play: Play, mode: str) -> None:
+    def meddle(engine: Any, elapsed: float) -> None:
+        if elapsed > 3:
+            engine.stop()
+
+    source = Fed()
+    chain = scenario("waiting", minions=2).start().then(getattr(source, mode)()).named("row")
+    played = await play(chain, find_source=find_source, meddle=meddle, seconds=60)
+    assert 3 <= played.seconds < 3.2
+    assert played[Slot.MINIONS_COMPLETED] == 2
+    assert len(source.closed) == len(source.opened)

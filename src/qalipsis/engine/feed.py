@@ -67,10 +67,14 @@ class Feed:
         return taker
 
     def ended(self, error: StepError | None) -> None:
-        self._is_ended = True
         self._error = error
-        if error is None:
+        if error is None and not self._is_ended:
             self._counters["ended"] = self._counters.get("ended", 0) + 1
+        self.stop()
+
+    def stop(self) -> None:
+        """Nobody waits any longer: there is nothing to come, or no more minions are to walk."""
+        self._is_ended = True
         waiting, self._waiting = self._waiting, deque()
         for taker in waiting:
             if taker.is_gone:
@@ -98,7 +102,7 @@ class Feed:
         if self._wheel.now() < at:
             self._wheel.call_at(at, self._check_idle)
             return
-        self.ended(None)
+        self.stop()
 
 
 class Unicast(Feed):
@@ -234,14 +238,16 @@ class Broadcast(Feed):
 class Private:
     """A minion's own reading of a source; a resource of the minion."""
 
-    __slots__ = ("_reading", "feed")
+    __slots__ = ("_all", "_reading", "feed")
 
-    def __init__(self, feed: Unicast, reading: Any) -> None:
+    def __init__(self, feed: Unicast, reading: Any, all_feeds: dict[Unicast, None]) -> None:
         self.feed = feed
         self._reading = reading
+        self._all = all_feeds
 
     def close(self) -> None:
         self._reading.cancel()
+        self._all.pop(self.feed, None)
 
 
 class Sequential:
@@ -253,6 +259,11 @@ class Sequential:
         self._make_feed = make_feed
         self._make_pump = make_pump
         self._background = background
+        self._feeds: dict[Unicast, None] = {}
+
+    def stop(self) -> None:
+        for feed in list(self._feeds):
+            feed.stop()
 
     def take(self, context: Context) -> Any:
         own = context.minion.resources.get(self)
@@ -267,6 +278,8 @@ class Sequential:
             feed = self._make_feed()
             pump = self._make_pump(feed)
             feed.go_on = pump.go_on
-            own = context.minion.resources[self] = Private(feed, pump.start(self._background))
+            self._feeds[feed] = None
+            own = Private(feed, pump.start(self._background), self._feeds)
+            context.minion.resources[self] = own
         assert isinstance(own, Private)
         return own.feed.wait(context, strand)
