@@ -7,7 +7,13 @@ import pytest
 from benchmarks.campaign import run_campaign
 from qalipsis.demo.shop_process import running_shop
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+OTHERS = {"tcp_echo"}
+"""Examples that need another service than the shop: the tests of their plugins run them."""
+EXAMPLES = sorted(
+    example
+    for example in (Path(__file__).parents[1] / "examples").glob("*.py")
+    if example.stem not in OTHERS
+)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example.stem for example in EXAMPLES])
