@@ -10,9 +10,7 @@ from qalipsis.demo.shop_process import running_shop
 OTHERS = {"tcp_echo"}
 """Examples that need another service than the shop: the tests of their plugins run them."""
 EXAMPLES = sorted(
-    example
-    for example in (Path(__file__).parents[1] / "examples").glob("*.py")
-    if example.stem not in OTHERS
+    example for example in (Path(__file__).parents[1] / "examples").glob("*.py") if example.stem not in OTHERS
 )
 
 

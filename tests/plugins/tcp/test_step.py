@@ -157,7 +157,7 @@ async def test_a_large_echo_comes_back_whole(serve: Serve, bench: Bench) -> None
     assert got.body == payload
 
 
-async def test_a_response_above_the_limit_is_refused_as_soon_as_it_is_known(serve: Serve, bench: Bench) -> None:
+async def test_a_response_above_the_limit_is_refused_once_it_is_known(serve: Serve, bench: Bench) -> None:
     server = await serve(answers(b"\0\0\x10\0abc"))
     client = tcp.client(server.address, max_response="1KiB", timeout="5s")
     failure = await bench.fails(client.request("?\n", tcp.length_prefix(4)))
@@ -256,10 +256,12 @@ async def test_a_service_that_leaves_in_the_middle_is_a_failure(serve: Serve, be
     server = await serve(says(b"par"))
     failure = await bench.fails(tcp.client(server.address).request("?\n"))
     assert failure.kind == "closed"
-    assert str(failure) == f"{server.address}: the service closed the connection in the middle of the response"
+    assert (
+        str(failure) == f"{server.address}: the service closed the connection in the middle of the response"
+    )
     silent_one = await serve(says())
     failure = await bench.fails(tcp.client(silent_one.address).request("?\n"))
-    assert str(failure).endswith("before the response")
+    assert str(failure).endswith("closed the connection before the response")
 
 
 async def test_a_reset_is_told_from_a_farewell(serve: Serve, bench: Bench) -> None:
@@ -330,7 +332,9 @@ async def test_reuse_never_connects(serve: Serve, bench: Bench) -> None:
     await bench.ask(ping, minion)
     assert await close(bench, tcp.close("connect"), minion, "kept") == "kept"
     failure = await bench.fails(ping, minion)
-    assert re.search("the connection of the step 'connect' is closed: the step 'step-3' closed it", str(failure))
+    assert re.search(
+        "the connection of the step 'connect' is closed: the step 'step-3' closed it", str(failure)
+    )
     assert (server.connections, bench.books) == (1, (2, 2, 0))
 
 

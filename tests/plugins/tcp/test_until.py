@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,13 +26,15 @@ def read(until: Until, pieces: list[bytes]) -> tuple[bytes, bytes] | None:
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 places = st.lists(st.integers(0, 1000), max_size=8)
 
 
-@given(st.binary(max_size=60).filter(lambda body: b"\n" not in body), st.sampled_from([b"\n", b"\r\n"]), places)
+@given(
+    st.binary(max_size=60).filter(lambda body: b"\n" not in body), st.sampled_from([b"\n", b"\r\n"]), places
+)
 def test_a_line_is_found_however_it_arrives(body: bytes, end: bytes, at: list[int]) -> None:
     until = tcp.line()
     found = read(until, cut(body + end, at))

@@ -16,10 +16,6 @@ from qalipsis.plugins.tcp.seat import Seat
 from qalipsis.plugins.tcp.settings import Settings
 from qalipsis.plugins.tcp.spec import TcpClient
 
-AGENTS = object()
-"""Key in what a scenario's steps share: the agents by the name of each step that connects, and the name
-that a step goes on for one that reuses a connection."""
-
 
 class Agent:
     """One client's side of the wire; closed when the last step is."""
@@ -113,21 +109,3 @@ def agent_of(client: TcpClient, shared: MutableMapping[Any, Any], clock: Clock, 
     if agent is None:
         agent = shared[client] = Agent(client.settings(), clock, wheel)
     return agent
-
-
-def remember(name: str, connector: Agent | str, shared: MutableMapping[Any, Any]) -> None:
-    """Let other steps find the connections of the step `name`."""
-    shared.setdefault(AGENTS, {})[name] = connector
-
-
-def agent_behind(name: str, shared: MutableMapping[Any, Any]) -> Agent | None:
-    """Whose connections the step `name` uses; None when there is no such step, or none that connects."""
-    known: dict[str, Agent | str] = shared.get(AGENTS, {})
-    passed: set[str] = set()
-    while name not in passed:
-        found = known.get(name)
-        if not isinstance(found, str):
-            return found
-        passed.add(name)
-        name = found
-    return None

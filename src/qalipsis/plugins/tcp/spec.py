@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     # The default lets a request without functions be kept in a variable and be used after any step.
     In = TypeVar("In", contravariant=True, default=Any)
+    Kept = TypeVar("Kept", default=Any)
 else:
     from typing import TypeVar
 
     In = TypeVar("In", contravariant=True)
+    Kept = TypeVar("Kept")
 
 LINE = Line()
 
@@ -72,7 +74,7 @@ class TcpClient:
         """
         return RequestSpec(payload, until, timeout, client=self)
 
-    def close(self) -> CloseSpec:
+    def close(self) -> CloseSpec[Kept]:
         """Close the minion's connection, if it has one, and emit the input."""
         return CloseSpec(client=self)
 
@@ -180,7 +182,7 @@ def reuse(step: str, payload: Any, until: Until = LINE, timeout: Duration | None
 
 
 @dataclass(frozen=True, eq=False)
-class CloseSpec(Spec[Any, Any]):
+class CloseSpec(Spec[Kept, Kept], Generic[Kept]):
     """Closes the minion's connection and emits the input."""
 
     kind: ClassVar[str] = "tcp.close"
@@ -200,6 +202,6 @@ class CloseSpec(Spec[Any, Any]):
         return (self.step,) if isinstance(self.step, str) else ()
 
 
-def close(step: str) -> CloseSpec:
+def close(step: str) -> CloseSpec[Kept]:
     """Close the connection that the step of this name opened for the minion, and emit the input."""
     return CloseSpec(step=step)

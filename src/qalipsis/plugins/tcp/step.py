@@ -9,18 +9,21 @@ from typing import Any
 from msgspec import Struct
 
 from qalipsis.engine.builtin import on_value
+from qalipsis.engine.reuse import Openers
 from qalipsis.engine.step import BeginStep, ExecuteStep, StepContext, StepError, StepRuntime, Strand
 from qalipsis.engine.traffic import fenced
 from qalipsis.errors import ConfigurationError, ServiceUnavailable
 from qalipsis.language.payloads import payload_bytes
 from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.meters import StepMeters
-from qalipsis.plugins.tcp.agent import Agent, agent_behind, agent_of, remember
+from qalipsis.plugins.tcp.agent import Agent, agent_of
 from qalipsis.plugins.tcp.exchange import Connection
 from qalipsis.plugins.tcp.response import Response
 from qalipsis.plugins.tcp.seat import Seat
 from qalipsis.plugins.tcp.spec import CloseSpec, RequestSpec, TcpClient
 from qalipsis.plugins.tcp.until import Exactly, Until
+
+PLUGIN = "tcp"
 
 ATTEMPTED = int(Slot.REQUESTS_ATTEMPTED)
 OK = int(Slot.REQUESTS_OK)
@@ -32,7 +35,7 @@ def open_request(spec: RequestSpec[Any]) -> BeginStep:
     return ReuseStep(spec) if spec.client is None else ConnectStep(spec, spec.client)  # type: ignore[return-value]
 
 
-def open_close(spec: CloseSpec) -> ExecuteStep:
+def open_close(spec: CloseSpec[Any]) -> ExecuteStep:
     """What the registry calls for each step that closes a connection."""
     return CloseStep(spec)
 
@@ -64,9 +67,6 @@ class RequestStep:
         self.record = runtime.worker_meters.records.add
         self.now = runtime.clock.now
         self.offset = runtime.clock.epoch(0.0)
-        self.shared = runtime.shared
-        self.clock = runtime.clock
-        self.wheel = runtime.wheel
 
     def begin(self, context: StepContext, strand: Strand) -> Request:
         seat: Seat | None = context.minion.resources.get(self.agent)  # type: ignore[assignment]
@@ -122,7 +122,7 @@ class ConnectStep(RequestStep):
             raise ConfigurationError(f"{self._place()}: {error}") from error
         own = self._spec.timeout_seconds()
         self.timeout = self.agent.settings.timeout if own is None else own
-        remember(runtime.meters.name, self.agent, runtime.shared)
+        Openers.of(runtime, PLUGIN).opens(runtime.meters.name, self.agent)
 
     async def reach(self) -> None:
         """See before the start that somebody listens; nothing is sent. Steps of the same client ask once."""
@@ -157,13 +157,14 @@ class ReuseStep(RequestStep):
 
     async def open(self, runtime: StepRuntime) -> None:
         await super().open(runtime)
-        remember(runtime.meters.name, self._spec.step, runtime.shared)
+        self._openers: Openers[Agent] = Openers.of(runtime, PLUGIN)
+        self._openers.follows(runtime.meters.name, self._spec.step)
 
     def begin_otherwise(self, context: StepContext, strand: Strand) -> Request:
         name = self._spec.step
         if self.agent is None:
             # Looked for when first used: in a journey, the other step opens when it is first used as well.
-            self.agent = agent_behind(name, self.shared)
+            self.agent = self._openers.behind(name)
             if self.agent is not None:
                 own = self._spec.timeout_seconds()
                 self.timeout = self.agent.settings.timeout if own is None else own
@@ -186,11 +187,12 @@ class ReuseStep(RequestStep):
 class CloseStep:
     """Closes the minion's connection."""
 
-    def __init__(self, spec: CloseSpec) -> None:
+    def __init__(self, spec: CloseSpec[Any]) -> None:
         self._spec = spec
 
     async def open(self, runtime: StepRuntime) -> None:
         self._shared = runtime.shared
+        self._openers: Openers[Agent] = Openers.of(runtime, PLUGIN)
         self._why = f"the step {runtime.meters.name!r} closed it"
 
     async def execute(self, context: Any) -> Any:
@@ -198,7 +200,7 @@ class CloseStep:
         if spec.client is not None:
             agent = self._shared.get(spec.client)
         else:
-            agent = agent_behind(spec.step, self._shared)
+            agent = self._openers.behind(spec.step)
             if agent is None:
                 raise StepError("not-connected", f"there is no step {spec.step!r} that connects")
         seat = context.minion.resources.get(agent)
