@@ -87,6 +87,7 @@ class Agent:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._resolver.aclose()
+        self._commons.watch.close()
 
 
 def preferred(addresses: list[Address]) -> Address:

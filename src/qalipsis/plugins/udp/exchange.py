@@ -17,6 +17,7 @@ from qalipsis.clock import TimerHandle
 from qalipsis.engine.dialing import Address
 from qalipsis.engine.step import StepError, Wheel
 from qalipsis.metrics.meters import StepMeters
+from qalipsis.plugins.udp.watch import Watch
 
 ROOM = 65_535
 """Bytes that any datagram fits into."""
@@ -50,6 +51,7 @@ class Commons:
         self.wheel = wheel
         self.where = where
         self.loop = asyncio.get_running_loop()
+        self.watch = Watch()
 
 
 class DatagramSocket:
@@ -84,7 +86,7 @@ class DatagramSocket:
         try:
             self._socket.setblocking(False)
             self._socket.connect(address.sockaddr)  # only what comes from there is ever read
-            commons.loop.add_reader(self._socket.fileno(), self._readable)
+            commons.watch.add(self._socket, self._readable)
         except BaseException:
             self._socket.close()
             raise
@@ -123,7 +125,7 @@ class DatagramSocket:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._commons.loop.remove_reader(self._socket.fileno())
+        self._commons.watch.remove(self._socket)
         self._socket.close()
 
     def fail(self, error: BaseException) -> None:
@@ -135,6 +137,8 @@ class DatagramSocket:
             exchange.failed(error, received)
 
     def _readable(self) -> None:
+        if not self.is_open:
+            return  # it was closed a moment ago, by what another socket brought
         try:
             data = self._socket.recv(ROOM)
         except (BlockingIOError, InterruptedError):
