@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Coroutine, MutableMapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from qalipsis.clock import Clock
 from qalipsis.engine.step import StepMinion, Wheel
 from qalipsis.metrics.meters import StepMeters
 from qalipsis.plugins.tcp.connect import SHUTDOWN_SECONDS, Connector
-from qalipsis.plugins.tcp.exchange import Connection, Exchange
+from qalipsis.plugins.tcp.exchange import Commons, Connection, Exchange
 from qalipsis.plugins.tcp.seat import Seat
 from qalipsis.plugins.tcp.settings import Settings
 from qalipsis.plugins.tcp.spec import TcpClient
@@ -22,14 +21,7 @@ class Agent:
 
     def __init__(self, settings: Settings, clock: Clock, wheel: Wheel) -> None:
         self.settings = settings
-        self.where = settings.where
-        self.max_response = settings.max_response
-        self.now = clock.now
-        self.wheel = wheel
-        self.loop = asyncio.get_running_loop()
-        self.leaving: dict[Connection, asyncio.Transport] = {}
-        """Connections that were closed in order and are not gone yet."""
-        self._all_left = asyncio.Event()
+        self._commons = Commons(settings, clock.now, wheel)
         self._connector = Connector(settings, clock.now)
         self._is_reached = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -43,7 +35,7 @@ class Agent:
 
     async def connect(self, seat: Seat, opener: Exchange, meters: StepMeters) -> None:
         """Open the seat's connection, on which the exchange sends at once. Raises StepError."""
-        _, timings = await self._connector.open(lambda: Connection(self, seat, opener))
+        _, timings = await self._connector.open(lambda: Connection(self._commons, seat, opener))
         for phase, seconds in zip(timings._fields, timings, strict=True):
             if seconds:
                 meters.phase(phase, seconds)
@@ -55,23 +47,12 @@ class Agent:
             visitor.leave()
             self._is_reached = True
 
-    def tune(self, transport: asyncio.Transport) -> None:
-        """Set what the author asked for on a new connection."""
-        if not self.settings.no_delay:  # the loop has set it
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something that connects; it is cancelled when the agent closes."""
-        task = self.loop.create_task(coroutine)
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def left(self, connection: Connection) -> None:
-        """A connection is gone."""
-        self.leaving.pop(connection, None)
-        if not self.leaving:
-            self._all_left.set()
 
     async def aclose(self) -> None:
         """End what is still connecting or leaving; safe to call twice."""
@@ -80,14 +61,7 @@ class Agent:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._connector.aclose()
-        if self.leaving:
-            self._all_left.clear()
-            try:
-                async with asyncio.timeout(SHUTDOWN_SECONDS + 0.5):
-                    await self._all_left.wait()
-            except TimeoutError:
-                for transport in list(self.leaving.values()):
-                    transport.abort()
+        await self._commons.wait_left(SHUTDOWN_SECONDS + 0.5)
 
 
 class Visitor(asyncio.Protocol):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 from qalipsis.clock import TimerHandle
-from qalipsis.engine.step import StepError
+from qalipsis.engine.step import StepError, Wheel
 from qalipsis.metrics.meters import StepMeters
+from qalipsis.plugins.tcp.settings import Settings
 from qalipsis.plugins.tcp.until import Until
-
-if TYPE_CHECKING:
-    from qalipsis.plugins.tcp.agent import Agent
-    from qalipsis.plugins.tcp.seat import Seat
 
 
 class Exchange(Protocol):
@@ -38,34 +37,88 @@ class Exchange(Protocol):
         """There will be no response; the connection is closed."""
 
 
+class Home(Protocol):
+    """Where a connection lives between two exchanges."""
+
+    def gained(self, connection: Connection) -> None:
+        """It is open."""
+
+    def lost(self, connection: Connection, why: str) -> None:
+        """It is closed; called once."""
+
+
+class Commons:
+    """What the connections of one client share."""
+
+    def __init__(self, settings: Settings, now: Callable[[], float], wheel: Wheel) -> None:
+        self.now = now
+        self.wheel = wheel
+        self.loop = asyncio.get_running_loop()
+        self.where = settings.where
+        self.max_response = settings.max_response
+        self._no_delay = settings.no_delay
+        self._leaving: dict[Connection, asyncio.Transport] = {}
+        """Connections that were closed in order and are not gone yet."""
+        self._all_left = asyncio.Event()
+
+    def tune(self, transport: asyncio.Transport) -> None:
+        """Set what the author asked for on a new connection."""
+        # Hand over at once what is written, and tell when the operating system has taken all of it.
+        transport.set_write_buffer_limits(high=1, low=0)
+        if not self._no_delay:  # the loop has set it
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+
+    def leave(self, connection: Connection, transport: asyncio.Transport) -> None:
+        """Let the last bytes go out, and the farewell of TLS."""
+        self._leaving[connection] = transport
+        transport.close()
+
+    def left(self, connection: Connection) -> None:
+        """It is gone."""
+        if self._leaving.pop(connection, None) is not None and not self._leaving:
+            self._all_left.set()
+
+    async def wait_left(self, seconds: float) -> None:
+        """Until all that leave are gone; those that take longer are cut off."""
+        if not self._leaving:
+            return
+        self._all_left.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._all_left.wait()
+        except TimeoutError:
+            for transport in list(self._leaving.values()):
+                transport.abort()
+
+
 class Connection(asyncio.Protocol):
     """Serves one exchange at a time. It is free while `exchange` is None; once closed for ever."""
 
     __slots__ = (
-        "_agent",
         "_buffer",
+        "_commons",
         "_first_byte",
+        "_home",
         "_is_sending",
         "_meters",
         "_opener",
-        "_seat",
         "_timer",
         "_timer_at",
         "exchange",
         "transport",
     )
 
-    def __init__(self, agent: Agent, seat: Seat, opener: Exchange) -> None:
-        self._agent = agent
+    def __init__(self, commons: Commons, home: Home, opener: Exchange) -> None:
         self._buffer: bytearray | None = None
         """A response that comes in several pieces."""
+        self._commons = commons
         self._first_byte = 0.0
+        self._home = home
         self._is_sending = False
         """True while the operating system has not yet taken all of the payload."""
         self._meters = opener.meters
         """Of the last exchange: what comes when none is under way is counted there."""
         self._opener: Exchange | None = opener
-        self._seat = seat
         self._timer: TimerHandle | None = None
         self._timer_at = inf
         self.exchange: Exchange | None = None
@@ -79,9 +132,9 @@ class Connection(asyncio.Protocol):
             self._arm(exchange.deadline)
         if payload:
             self.transport.write(payload)  # type: ignore[union-attr]
-        exchange.written = self._agent.now()
+        exchange.written = self._commons.now()
         if not exchange.until.reads and not self._is_sending:
-            self._agent.loop.call_soon(self._sent, exchange)
+            self._commons.loop.call_soon(self._sent, exchange)
 
     def drop(self, exchange: Exchange) -> None:
         """The exchange gave up; its response must not meet another one."""
@@ -96,8 +149,7 @@ class Connection(asyncio.Protocol):
             return
         transport = self._release(why)
         if transport is not None:
-            self._agent.leaving[self] = transport
-            transport.close()
+            self._commons.leave(self, transport)
 
     def abort(self, why: str) -> None:
         """Close now, whatever is on its way. An exchange under way must have been dealt with."""
@@ -109,17 +161,15 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        # Hand over at once what is written, and tell when the operating system has taken all of it.
-        self.transport.set_write_buffer_limits(high=1, low=0)
-        self._agent.tune(self.transport)
-        self._seat.connection = self
+        self._commons.tune(self.transport)
+        self._home.gained(self)
         opener, self._opener = self._opener, None
         assert opener is not None
         opener.connected(self)
 
     def data_received(self, data: bytes) -> None:
-        agent = self._agent
-        now = agent.now()
+        commons = self._commons
+        now = commons.now()
         exchange = self.exchange
         if exchange is None or not exchange.until.reads:
             self._unasked(data)
@@ -136,10 +186,10 @@ class Connection(asyncio.Protocol):
         try:
             size = exchange.until.size(received, seen)
         except ValueError as error:
-            self._fail(StepError("protocol", f"{agent.where}: {error}"))
+            self._fail(StepError("protocol", f"{commons.where}: {error}"))
             return
         length = len(received)
-        if (size or length) > agent.max_response:
+        if (size or length) > commons.max_response:
             self._too_large()
         elif size == length:
             self._complete(exchange, bytes(received), length, now)
@@ -162,7 +212,7 @@ class Connection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is not None and exchange.until.ends_with_stream:
             response = bytes(self._buffer or b"")
-            now = self._agent.now()
+            now = self._commons.now()
             if not response:
                 self._first_byte = now
             self._complete(exchange, response, len(response), now, "the service closed it")
@@ -170,7 +220,7 @@ class Connection(asyncio.Protocol):
             self._break("closed", "the service closed the connection")
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._agent.left(self)
+        self._commons.left(self)
         if isinstance(error, ssl.SSLError):
             self._break("tls", f"TLS failed ({error.reason or error})")
         elif error is not None:
@@ -185,7 +235,7 @@ class Connection(asyncio.Protocol):
         self._is_sending = False
         exchange = self.exchange
         if exchange is not None:
-            exchange.written = self._agent.now()
+            exchange.written = self._commons.now()
             if not exchange.until.reads:
                 self._sent(exchange)
 
@@ -227,7 +277,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = at
-        self._timer = self._agent.wheel.call_at(at, self._look_at_the_clock)
+        self._timer = self._commons.wheel.call_at(at, self._look_at_the_clock)
 
     def _look_at_the_clock(self) -> None:
         self._timer = None
@@ -235,14 +285,14 @@ class Connection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None:
             return
-        if self._agent.now() < exchange.deadline:
+        if self._commons.now() < exchange.deadline:
             self._arm(exchange.deadline)
             return
         came = len(self._buffer or b"")
         self._fail(
             StepError(
                 "read-timeout",
-                f"no {exchange.until.awaited} from {self._agent.where} within {exchange.timeout:g} s; "
+                f"no {exchange.until.awaited} from {self._commons.where} within {exchange.timeout:g} s; "
                 f"{came} bytes came",
             )
         )
@@ -252,14 +302,14 @@ class Connection(asyncio.Protocol):
             self.abort(what)
             return
         place = "in the middle of" if self._buffer else "before"
-        self._fail(StepError(kind, f"{self._agent.where}: {what} {place} the response"))
+        self._fail(StepError(kind, f"{self._commons.where}: {what} {place} the response"))
 
     def _too_large(self) -> None:
-        limit = self._agent.max_response
+        limit = self._commons.max_response
         self._fail(
             StepError(
                 "too-large",
-                f"a response from {self._agent.where} exceeds the {limit} bytes of max_response",
+                f"a response from {self._commons.where} exceeds the {limit} bytes of max_response",
             )
         )
 
@@ -279,5 +329,5 @@ class Connection(asyncio.Protocol):
             self._timer = None
             self._timer_at = inf
         if transport is not None:
-            self._seat.lost(self, why)
+            self._home.lost(self, why)
         return transport

@@ -23,6 +23,9 @@ class Seat:
         connection = self.connection
         return self.opener is not None or (connection is not None and connection.exchange is not None)
 
+    def gained(self, connection: Connection) -> None:
+        self.connection = connection
+
     def lost(self, connection: Connection, why: str) -> None:
         if self.connection is connection:
             self.connection = None
