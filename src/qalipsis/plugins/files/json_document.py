@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qalipsis.engine.step import StepError
-from qalipsis.plugins.files.json_items import BROKEN, UTF_8_MARK, JsonItems
+from qalipsis.plugins.files.json_items import BROKEN, UTF_8_MARK, JsonItems, Place
 from qalipsis.plugins.files.parser import LONGEST_RECORD, RECORDS, Count
 
 PIECE = 16 * 1024
@@ -41,8 +41,8 @@ class JsonDocument:
         self._data = b""
         self._at = 0
         self._start = 0
-        self._line = 1
-        """The number of the line in which `_data` begins."""
+        self._begin = Place()
+        """Where `_data` begins."""
         self._arrived: list[bytes] = []
         self._arrived_bytes = 0
         self._is_first = True
@@ -83,8 +83,7 @@ class JsonDocument:
             yield from self._array()
         elif self._sees(b"{") or not self._names:
             yield from self._value(is_kept=True)
-            line = self._line_of(self._start)
-            yield [self._items.one(self._data[self._start : self._at], line)]
+            yield [self._items.one(self._data[self._start : self._at], self._place(self._start))]
         else:
             raise self._no_items(self._names[-1])
         if depth:
@@ -133,7 +132,7 @@ class JsonDocument:
             yield self._items.many(self._data[start : ends[-1]])
         except BROKEN:
             for end in ends:
-                yield [self._items.one(self._data[start:end], self._line_of(start))]
+                yield [self._items.one(self._data[start:end], self._place(start))]
                 start = end + 1
 
     def _find(self, name: str) -> Steps:
@@ -143,7 +142,7 @@ class JsonDocument:
             if not self._sees(b'"'):
                 raise self._broken(self._at, "a name should stand here")
             yield from self._string(is_kept=True)
-            key = self._items.name(self._data[self._start : self._at], self._line_of(self._start))
+            key = self._items.name(self._data[self._start : self._at], self._place(self._start))
             yield from self._blank()
             if not self._takes(b":"):
                 raise self._broken(self._at, "a colon should stand here")
@@ -241,12 +240,12 @@ class JsonDocument:
         """At least one more byte; where much is kept, as much again: a long item takes linear time so."""
         kept = len(self._data) - self._start
         if kept > LONGEST_RECORD:
-            raise self._items.too_long(self._line_of(self._start))
+            raise self._items.too_long(self._place(self._kept()))
         while self._arrived_bytes < max(1, kept) and not self._is_last:
             yield None
         if not self._arrived_bytes:
             raise self._cut_off()
-        self._line = self._line_of(self._start)
+        self._begin = self._place(self._start)
         self._data = b"".join((self._data[self._start :], *self._arrived))
         self._at -= self._start
         self._start = 0
@@ -255,22 +254,25 @@ class JsonDocument:
 
     # what to say
 
-    def _line_of(self, place: int) -> int:
-        return self._line + self._data.count(b"\n", 0, place)
+    def _place(self, at: int) -> Place:
+        return self._begin.after(self._data, at)
 
-    def _broken(self, place: int, reason: str) -> StepError:
-        column = place - self._data.rfind(b"\n", 0, place)
-        where = f"line {self._line_of(place)}, byte {column}"
-        return StepError("bad-item", f"{self._path}, {where}: {reason}")
-
-    def _cut_off(self) -> StepError:
+    def _kept(self) -> int:
+        """Where that begins which is kept."""
         blank = _BLANK.match(self._data, self._start)
         assert blank is not None
-        begun, end = self._line_of(blank.end()), self._line_of(len(self._data))
-        begin = f", in what begins in line {begun}" if blank.end() < len(self._data) else ""
+        return blank.end()
+
+    def _broken(self, at: int, reason: str) -> StepError:
+        return StepError("bad-item", f"{self._path}, {self._place(at)}: {reason}")
+
+    def _cut_off(self) -> StepError:
+        kept, end = self._kept(), len(self._data)
+        begin = f", in what begins in line {self._place(kept).line}" if kept < end else ""
         return StepError(
             "bad-item",
-            f"{self._path}, line {end}: the file ends in the middle of the document{begin}; is it complete?",
+            f"{self._path}, {self._place(end)}: the file ends in the middle of the document{begin}; "
+            "is it complete?",
         )
 
     def _no_items(self, name: str) -> StepError:

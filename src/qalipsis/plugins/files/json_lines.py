@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from qalipsis.engine.source import MOST_IN_BATCH
-from qalipsis.plugins.files.json_items import BROKEN, UTF_8_MARK, JsonItems
+from qalipsis.plugins.files.json_items import BROKEN, UTF_8_MARK, JsonItems, Place
 from qalipsis.plugins.files.parser import LONGEST_RECORD, Count
 
 PIECE = 16 * 1024
 """Bytes decoded before the loop gets its turn."""
+_BLANK_LINE = re.compile(rb"\n[ \t\r]*\n|\A[ \t\r]*\n")
 
 
 class JsonLines:
@@ -50,17 +52,17 @@ class JsonLines:
             yield from self._decoded(data[start:end])
             start = end
         if self._rest_bytes > LONGEST_RECORD:
-            raise self._items.too_long(self._line)
+            raise self._items.too_long(Place(self._line))
 
     def _decoded(self, text: bytes) -> Iterator[list[Any]]:
-        lines = text.count(b"\n")
+        lines = text.count(b"\n") + (not text.endswith(b"\n"))
         try:
             made = self._items.lines_of(text)
         except BROKEN:
             yield from self._one_by_one(text)
             return
-        if len(made) > lines + 1:
-            # Several items in a line are read happily by the decoder, and are no JSON lines.
+        if len(made) != lines or _BLANK_LINE.search(text):
+            # The decoder does not mind several items in a line, which are no JSON lines.
             yield from self._one_by_one(text)
             return
         self._line += lines
@@ -68,8 +70,7 @@ class JsonLines:
             yield made[first : first + MOST_IN_BATCH]
 
     def _one_by_one(self, text: bytes) -> Iterator[list[Any]]:
-        for line in text.split(b"\n"):
+        for line in text.removesuffix(b"\n").split(b"\n"):
             if line.strip():
-                yield [self._items.one(line, self._line)]
+                yield [self._items.one(line, Place(self._line))]
             self._line += 1
-        self._line -= 1  # what follows the last line break is another line only when it comes

@@ -56,13 +56,16 @@ def _fit_list(inner: Fit | None) -> Fit:
 def _fit_class(type: Any, known: dict[Any, Fit]) -> Fit:
     if type.cls in known:
         return known[type.cls]  # a class whose fields hold others of its kind
+    takes_text = any(field.encode_name == "text" for field in type.fields)
     names: dict[str, str] = {}
     fits: list[tuple[str, Fit]] = []
 
     def fit(value: Any) -> Any:
         members = value if isinstance(value, dict) else {TEXT: value} if value else {}
-        # Children first: where an attribute has the same name, it gives way.
+        # Attributes come first in `members`: a child of the same name takes the field from them.
         fitted = {names[key]: members[key] for key in members if key in names}
+        if takes_text and TEXT in members:
+            fitted.setdefault("text", members[TEXT])
         for name, change in fits:
             if name in fitted:
                 fitted[name] = change(fitted[name])
@@ -75,5 +78,4 @@ def _fit_class(type: Any, known: dict[Any, Fit]) -> Fit:
         inner = _fit_of(field.type, known)
         if inner is not None:
             fits.append((name, inner))
-    names.setdefault(TEXT, "text") if "text" in names else None
     return fit
