@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ class CsvRecords:
                     'otherwise write header=("name", "age"), or header=False'
                 )
             return False
-        twice = [name for name in header if header.count(name) > 1]
+        twice = [name for name, count in Counter(header).items() if count > 1]
         if twice and (self._spec.into is not list or self._spec.types or self._spec.defaults):
             raise ServiceUnavailable(
                 f"the header of {self._path} names {twice[0]!r} twice: rename one, or read into=list"

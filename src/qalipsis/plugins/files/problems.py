@@ -25,7 +25,7 @@ def csv_problems(spec: Any) -> Iterator[str]:
             continue
         if not isinstance(sign, str) or len(sign) != 1 or sign in "\r\n":
             yield f"files.csv {name}={sign!r} should be one character, for example {_EXAMPLES[name]}"
-    if spec.separator in (spec.quote, spec.escape):
+    if spec.separator is not None and spec.separator in (spec.quote, spec.escape):
         yield f"files.csv separator={spec.separator!r} is also the quote or the escape: choose another"
     if spec.comment is not None and (not isinstance(spec.comment, str) or not spec.comment):
         yield f'files.csv comment={spec.comment!r} should be what comments begin with, for example "#"'
@@ -106,7 +106,9 @@ def _into_problems(spec: Any, plain: tuple[type, ...]) -> Iterator[str]:
 def _encoding_problems(encoding: Any) -> Iterator[str]:
     try:
         codecs.getincrementaldecoder(encoding)
-        b"".decode(encoding)  # refuses codecs that do not make text
+        b"a".decode(encoding)  # refuses codecs that do not make text
+    except UnicodeDecodeError:
+        return  # it would be text, if it were longer
     except (LookupError, TypeError, ValueError):
         yield f'files.csv encoding={encoding!r} is unknown: write for example "utf-8", "cp1252" or "utf-16"'
 
