@@ -51,6 +51,7 @@ class CsvRecords:
                 yield from self._records(rows.cells, rows.lines)
             if rows.broken is not None:
                 self._refuse(rows.broken)
+                yield []
         if self._text.error:
             raise StepError("encoding", self._encoding_problem())
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from qalipsis.engine.source import MOST_IN_BATCH
+from qalipsis.engine.step import StepError
 from qalipsis.plugins.files.json_items import BROKEN, UTF_8_MARK, JsonItems, Place
-from qalipsis.plugins.files.parser import LONGEST_RECORD, Count
+from qalipsis.plugins.files.parser import LONGEST_RECORD, RECORDS, Count
 
 PIECE = 16 * 1024
 """Bytes decoded before the loop gets its turn."""
-_BLANK_LINE = re.compile(rb"\n[ \t\r]*\n|\A[ \t\r]*\n")
+_BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 
 
 class JsonLines:
@@ -61,7 +62,7 @@ class JsonLines:
         except BROKEN:
             yield from self._one_by_one(text)
             return
-        if len(made) != lines or _BLANK_LINE.search(text):
+        if len(made) != lines or _BLANK_LINE.search(b"\n" + text):
             # The decoder does not mind several items in a line, which are no JSON lines.
             yield from self._one_by_one(text)
             return
@@ -70,7 +71,16 @@ class JsonLines:
             yield made[first : first + MOST_IN_BATCH]
 
     def _one_by_one(self, text: bytes) -> Iterator[list[Any]]:
+        made: list[Any] = []
         for line in text.removesuffix(b"\n").split(b"\n"):
             if line.strip():
-                yield [self._items.one(line, Place(self._line))]
+                try:
+                    made.append(self._items.one(line, Place(self._line)))
+                except StepError:
+                    yield made  # what stands before it is good
+                    raise
             self._line += 1
+            if len(made) == RECORDS:
+                yield made
+                made = []
+        yield made

@@ -44,7 +44,7 @@ class FileReader:
     def __init__(self, spec: FileSource[Any], make_parser: Callable[[Path, Count], Parser]) -> None:
         self._spec = spec
         self._make_parser = make_parser
-        self._path = Path()
+        self._path = Path(spec.path)
         self._content: Content | None = None
         self._job: asyncio.Future[Any] | None = None
         self._is_last = False
