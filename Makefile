@@ -34,6 +34,7 @@ prove: $(VENV)/.installed-dev     ## long proofs: ten access-log counts, ten min
 	sh tests/services/install
 	$(BIN)/python -m pytest -m prove -s --timeout 3600
 
+docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(VENV)/.installed-dev      ## the documentation as a site, in build/site
 	$(BIN)/mkdocs build
 

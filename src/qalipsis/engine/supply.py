@@ -127,7 +127,7 @@ class Supply:
         shard: Shard | None,
         is_endless: bool = False,
     ) -> Pump:
-        is_counting = shard is None or self._place.is_first
+        is_counting = group is not None or self._place.is_first
         runtime = self._runtime(meters, group, is_counting)
         pump = Pump(self._reader_of(source), runtime, sink, shard, is_endless)
         await pump.open()
