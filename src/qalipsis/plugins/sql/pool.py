@@ -1,4 +1,4 @@
-"""The connections of one database in a worker: opened when needed, kept, replaced when anything is in doubt."""
+"""The connections of one database in a worker: opened when needed, kept, replaced when in doubt."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ async def close(connection: Connection) -> None:
 class Pool:
     """So many connections at the most, the last used first; closed when the last step is.
 
-    The driver's own pool would do with one flaw: it resets a session after each use, which is a statement more
-    on the service under test, and in nobody's books.
+    The driver's own pool resets a session after each use: one more statement for the service under test, and
+    in nobody's books. It also does not tell a long wait for a connection from a slow login.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -94,7 +94,8 @@ class Pool:
     ) -> Answer:
         """What `send(connection, seconds left)` returns: one statement on a connection of its own.
 
-        Waiting for the connection, opening it and the statement share the database's timeout. Raises StepError.
+        Waiting for the connection, opening it and the statement share the database's timeout.
+        Raises StepError.
         """
         deadline = self._now() + self.settings.timeout
         await self._permit(meters)

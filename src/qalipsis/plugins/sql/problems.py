@@ -103,7 +103,7 @@ def poll_problems(spec: Any) -> Iterator[str]:
     if start is not None and len(start) != len(spec.by):
         yield f"poll start={spec.start!r} should have one value for each of by={spec.by!r}"
     elif start is not None and None in start:
-        yield "poll start holds a None, which has no place in an order; leave start out to begin with the first row"
+        yield "poll start holds a None, which has no place in an order; leave start out to begin at the top"
     yield from limit_problems("poll every", spec.every)
     yield from _list_problems("poll", spec.params)
     if isinstance(spec.params, list | tuple) and any(map(callable, spec.params)):
@@ -142,7 +142,7 @@ def _rows_problems(rows: Sequence[Any]) -> Iterator[str]:
             return
         count += len(row)
     if count > MOST_PARAMETERS:
-        yield f"save has {count} values, and a statement takes {MOST_PARAMETERS} at most: save fewer rows at once"
+        yield f"save has {count} values, and a statement takes {MOST_PARAMETERS} at most; save fewer rows"
 
 
 def _list_problems(verb: str, params: Any) -> Iterator[str]:

@@ -111,5 +111,7 @@ def settled(database: Any) -> Settings:
         timeout=seconds(database.timeout),
         connect_timeout=seconds(database.connect_timeout),
         schema=database.schema,
-        tls=database.tls if database.tls is None or isinstance(database.tls, bool) else os.fspath(database.tls),
+        tls=database.tls
+        if database.tls is None or isinstance(database.tls, bool)
+        else os.fspath(database.tls),
     )

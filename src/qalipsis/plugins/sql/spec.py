@@ -188,7 +188,7 @@ class Database:
         key: str | Sequence[str] = (),
         batch: int = 1_000,
     ) -> PollSource[Any]:
-        """Read the rows of a query in the order of the columns `by`, each once, and go on with those that come.
+        """Read a query's rows in the order of the columns `by`, each once, and go on with those that come.
 
         The page docs/plugins/sql.md says what this means for rows with equal values, in both directions.
         """

@@ -26,7 +26,7 @@ def table_parts(table: str) -> tuple[str, ...]:
 def insert(
     table: str, rows: Sequence[Mapping[str, Any]], returning: Sequence[str] = ()
 ) -> tuple[str, list[Any]]:
-    """One statement that inserts all rows, and its parameters; a column that a row leaves out has its default.
+    """One statement that inserts all rows, and its parameters; what a row leaves out has its default.
 
     Raises ValueError when the rows make no statement.
     """
@@ -54,6 +54,12 @@ def insert(
     return (f"{text} RETURNING {_list(returning)}" if returning else text), parameters
 
 
+def whole(query: str) -> str:
+    """All rows of the author's query."""
+    # On lines of its own, so that the author may end it with a comment.
+    return f"SELECT * FROM (\n{query.strip().rstrip(';')}\n) AS polled"
+
+
 def poll(query: str, by: Sequence[str], is_descending: bool, parameters: int, is_started: bool) -> str:
     """The rows of the author's query from a position on, in order, so many at most.
 
@@ -66,30 +72,25 @@ def poll(query: str, by: Sequence[str], is_descending: bool, parameters: int, is
         holders = ", ".join(f"${number + place}" for place in range(1, len(by) + 1))
         number += len(by)
         condition += f" AND ({_list(by)}) {'<=' if is_descending else '>='} ({holders})"
-    return f"{_within(query)} WHERE {condition} ORDER BY {_order(by, is_descending)} LIMIT ${number + 1}"
+    return f"{whole(query)} WHERE {condition} ORDER BY {_order(by, is_descending)} LIMIT ${number + 1}"
 
 
 def last(query: str, by: Sequence[str], is_descending: bool) -> str:
     """The rows of the author's query that are last in the order of the poll."""
     order = _order(by, not is_descending)
-    return f"{_within(query)} WHERE {_not_null(by)} ORDER BY {order} FETCH FIRST 1 ROW WITH TIES"
+    return f"{whole(query)} WHERE {_not_null(by)} ORDER BY {order} FETCH FIRST 1 ROW WITH TIES"
 
 
 def without_place(query: str, by: Sequence[str]) -> str:
     """Whether the author's query has rows that the order cannot place."""
     condition = " OR ".join(f"{quoted(column)} IS NULL" for column in by)
-    return f"SELECT EXISTS ({_within(query)} WHERE {condition})"
+    return f"SELECT EXISTS ({whole(query)} WHERE {condition})"
 
 
 def main_table(statement: str) -> str:
     """The first table that a statement names, for reports; empty when none is found."""
     found = _TABLE.search(statement)
     return found.group(1) if found else ""
-
-
-def _within(query: str) -> str:
-    # On lines of its own, so that the author may end it with a comment.
-    return f"SELECT * FROM (\n{query.strip().rstrip(';')}\n) AS polled"
 
 
 def _not_null(by: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Turns descriptions into statements: the kinds of step that `sql.save`, `sql.execute` and `sql.search` name."""
+"""Turns descriptions into statements: the steps that `sql.save`, `sql.execute` and `sql.search` name."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ class Save(Statement):
         except ValueError as error:
             raise StepError("params", f"save into {self._table}: {error}") from error
         if self._returning is None:
-            status = await self._run(lambda connection, left: connection.execute(text, *parameters, timeout=left))
+            status = await self._run(
+                lambda connection, left: connection.execute(text, *parameters, timeout=left)
+            )
             self._runtime.meters.count("rows-saved", changed(status))
             return context.value
         records = await self._run(lambda connection, left: connection.fetch(text, *parameters, timeout=left))
@@ -147,7 +149,7 @@ class Search(Statement):
 
 
 def changed(status: str) -> int:
-    """How many rows the answer to a statement tells of: `INSERT 0 3` and `UPDATE 3` of three, `BEGIN` of none."""
+    """How many rows a statement's answer tells of: `INSERT 0 3` and `UPDATE 3` of three, `BEGIN` of none."""
     last = status.rpartition(" ")[2]
     return int(last) if last.isdecimal() else 0
 
@@ -159,7 +161,9 @@ def _list(params: Any) -> Filled:
         def fill(context: Any) -> Sequence[Any]:
             made = make(context)
             if not isinstance(made, list | tuple):
-                raise StepError("params", f"the function of params should return a list, not a {type(made).__name__}")
+                raise StepError(
+                    "params", f"the function of params should return a list, not a {type(made).__name__}"
+                )
             return made
 
         return fill
@@ -186,5 +190,11 @@ def _checked(made: Any) -> Sequence[Mapping[str, Any]]:
     """The rows that a function returned, or StepError when these are none."""
     rows = [made] if isinstance(made, Mapping) else made
     if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
-        raise StepError("params", f"the columns of a save should be a dict or a list of dicts, not {_type(made)}")
+        raise StepError(
+            "params", f"the columns of a save should be a dict or a list of dicts, not {_type(made)}"
+        )
     return rows
+
+
+def _type(made: Any) -> str:
+    return f"{type(made).__name__} of other things" if isinstance(made, list | tuple) else type(made).__name__

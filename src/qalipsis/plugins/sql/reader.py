@@ -1,0 +1,169 @@
+"""Reads a poll: asks again and again for the rows behind those it has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from qalipsis.engine.source import MOST_IN_BATCH, Numbered, ReaderRuntime
+from qalipsis.engine.step import StepError
+from qalipsis.language.durations import seconds
+from qalipsis.plugins.sql import statement
+from qalipsis.plugins.sql.cursor import Cursor
+from qalipsis.plugins.sql.failures import failure, unavailable
+from qalipsis.plugins.sql.pool import Connection, close, connect
+from qalipsis.plugins.sql.row import shape
+from qalipsis.plugins.sql.spec import NEW, PollSource
+
+RECOVERY_SECONDS = 30.0
+"""How long a database may be away before a poll gives up."""
+FIRST_RETRY_SECONDS = 0.1
+LAST_RETRY_SECONDS = 2.0
+PASSING = frozenset(
+    ("closed", "connect-failed", "connect-refused", "connect-timeout", "dns", "resources", "timeout")
+) | {"too-many-connections", "unavailable"}
+"""What may be over in a moment; everything else stays wrong however often it is tried."""
+
+
+def open_poll(spec: PollSource[Any]) -> PollReader:
+    """What the registry calls for `database.poll`."""
+    return PollReader(spec)
+
+
+class PollReader:
+    """One poll in one worker, on a connection of its own. What is new is decided in `cursor`."""
+
+    _runtime: ReaderRuntime
+
+    def __init__(self, spec: PollSource[Any]) -> None:
+        self._spec = spec
+        self._settings = spec.database.settings()
+        self._shape = shape(spec.into)
+        self._every = seconds(spec.every)
+        self._is_descending = spec.order == "desc"
+        self._cursor = Cursor(spec.by, spec.key, spec.start_values)
+        self._connection: Connection = None
+
+    async def open(self, runtime: ReaderRuntime) -> None:
+        self._runtime = runtime
+        spec = self._spec
+        try:
+            self._connection = await connect(self._settings)
+            await self._check()
+            if spec.start is NEW:
+                rows = await self._fetch(
+                    statement.last(spec.query, spec.by, self._is_descending), spec.params
+                )
+                self._cursor = self._cursor.advance(rows)[1]
+        except StepError as error:
+            raise unavailable(error, spec.database) from error
+
+    async def batches(self) -> AsyncIterator[Sequence[Any]]:
+        clock, cursor, batch = self._runtime.clock, self._cursor, self._spec.batch
+        due = clock.now()
+        while True:
+            limit = cursor.limit(batch)
+            rows = await self._poll(cursor, limit)
+            fresh, cursor = cursor.advance(rows)
+            now = clock.epoch(clock.now())
+            for first in range(0, len(fresh), MOST_IN_BATCH):
+                yield self._records(fresh[first : first + MOST_IN_BATCH], now)
+            if len(rows) < limit:  # else there are more of them already
+                due = max(due + self._every, clock.now())
+                await self._wait_until(due)
+
+    async def aclose(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await close(connection)
+
+    async def _check(self) -> None:
+        """See that the query can be polled. Raises StepError."""
+        spec, place = self._spec, self._settings.place
+        prepared = await self._ask(
+            lambda connection, limit: connection.prepare(statement.whole(spec.query), timeout=limit)
+        )
+        wanted, given = len(prepared.get_parameters()), len(spec.params)
+        if wanted != given:
+            raise StepError(
+                "syntax", f"{place}: the query has {wanted} parameters, and params has {given} values"
+            )
+        types = {attribute.name: attribute.type.name for attribute in prepared.get_attributes()}
+        if len(types) < len(prepared.get_attributes()):
+            raise StepError(
+                "syntax", f"{place}: the query gives two columns the same name; rename one with AS"
+            )
+        for column in (*spec.by, *spec.key):
+            if column not in types:
+                names = ", ".join(types)
+                raise StepError("no-column", f"{place}: the query has no column {column!r}, but {names}")
+        for column in spec.by:
+            if types[column] == "citext":
+                raise StepError(
+                    "syntax",
+                    f"{place}: {column!r} is equal for texts that are not; order by {column}::text instead",
+                )
+        text = statement.without_place(spec.query, spec.by)
+        if await self._ask(lambda connection, limit: connection.fetchval(text, *spec.params, timeout=limit)):
+            by = " or ".join(spec.by)
+            raise StepError(
+                "no-order",
+                f"{place}: there are rows without {by}, which have no place in the order; "
+                f"leave them out with WHERE {spec.by[0]} IS NOT NULL, or order by another column",
+            )
+
+    async def _poll(self, cursor: Cursor, limit: int) -> Sequence[Any]:
+        """The answer of the database, which may be away for a while. Raises StepError."""
+        spec, clock = self._spec, self._runtime.clock
+        values = cursor.values or ()
+        is_started = cursor.values is not None
+        text = statement.poll(spec.query, spec.by, self._is_descending, len(spec.params), is_started)
+        pause, gives_up = FIRST_RETRY_SECONDS, 0.0
+        while True:
+            try:
+                rows: Sequence[Any] = await self._fetch(text, (*spec.params, *values, limit))
+            except StepError as error:
+                now = clock.now()
+                if error.kind not in PASSING:
+                    raise
+                gives_up = gives_up or now + RECOVERY_SECONDS
+                if now >= gives_up:
+                    raise StepError(error.kind, f"{error}; it was away for {RECOVERY_SECONDS:g} s") from error
+                self._runtime.meters.count("poll-errors")
+                await self.aclose()
+                await self._wait_until(now + pause)
+                pause = min(pause * 2, LAST_RETRY_SECONDS)
+            else:
+                self._runtime.meters.count("polls")
+                return rows
+
+    async def _fetch(self, text: str, parameters: Sequence[Any]) -> Any:
+        return await self._ask(lambda connection, limit: connection.fetch(text, *parameters, timeout=limit))
+
+    async def _ask(self, ask: Callable[[Connection, float], Awaitable[Any]]) -> Any:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._settings)
+        try:
+            return await ask(self._connection, self._settings.timeout)
+        except Exception as error:
+            raise failure(error, self._settings.place) from error
+
+    def _records(self, rows: Sequence[Any], received_at: float) -> Numbered:
+        make = self._shape
+        try:
+            records = [make(row, received_at) for row in rows]
+        except ValueError as error:
+            raise StepError("row", f"a row does not fit into {self._spec.into.__name__}: {error}") from error
+        self._runtime.meters.count("rows-read", len(records))
+        # Workers poll at different moments, so they may read rows of equal value in different orders.
+        digests = map(self._cursor.digest, rows)
+        return Numbered(records, [int.from_bytes(digest[:8]) for digest in digests])
+
+    async def _wait_until(self, when: float) -> None:
+        is_over = asyncio.Event()
+        timer = self._runtime.clock.call_at(when, is_over.set)
+        try:
+            await is_over.wait()
+        finally:
+            timer.cancel()
