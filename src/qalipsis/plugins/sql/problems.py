@@ -105,6 +105,7 @@ def poll_problems(spec: Any) -> Iterator[str]:
     elif start is not None and None in start:
         yield "poll start holds a None, which has no place in an order; leave start out to begin at the top"
     yield from limit_problems("poll every", spec.every)
+    yield from duration_problems("poll lateness", spec.lateness)
     yield from _list_problems("poll", spec.params)
     if isinstance(spec.params, list | tuple) and any(map(callable, spec.params)):
         yield "poll params holds a function, but a poll has no minion to ask: give values"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from qalipsis.engine.source import MOST_IN_BATCH, Numbered, ReaderRuntime
@@ -42,7 +42,8 @@ class PollReader:
         self._shape = shape(spec.into)
         self._every = seconds(spec.every)
         self._is_descending = spec.order == "desc"
-        self._cursor = Cursor(spec.by, spec.key, spec.start_values)
+        lateness = seconds(spec.lateness)
+        self._cursor = Cursor(spec.by, spec.key, lateness, spec.batch, spec.start_values)
         self._connection: Connection = None
 
     async def open(self, runtime: ReaderRuntime) -> None:
@@ -55,23 +56,18 @@ class PollReader:
                 rows = await self._fetch(
                     statement.last(spec.query, spec.by, self._is_descending), spec.params
                 )
-                self._cursor = self._cursor.advance(rows)[1]
+                self._cursor = self._cursor.behind(rows, runtime.clock.now())
         except StepError as error:
             raise unavailable(error, spec.database) from error
 
     async def batches(self) -> AsyncIterator[Sequence[Any]]:
-        clock, cursor, batch = self._runtime.clock, self._cursor, self._spec.batch
+        clock = self._runtime.clock
         due = clock.now()
         while True:
-            limit = cursor.limit(batch)
-            rows = await self._poll(cursor, limit)
-            fresh, cursor = cursor.advance(rows)
-            now = clock.epoch(clock.now())
-            for first in range(0, len(fresh), MOST_IN_BATCH):
-                yield self._records(fresh[first : first + MOST_IN_BATCH], now)
-            if len(rows) < limit:  # else there are more of them already
-                due = max(due + self._every, clock.now())
-                await self._wait_until(due)
+            async for batch in self._poll():
+                yield batch
+            due = max(due + self._every, clock.now())
+            await self._wait_until(due)
 
     async def aclose(self) -> None:
         connection, self._connection = self._connection, None
@@ -113,16 +109,45 @@ class PollReader:
                 f"leave them out with WHERE {spec.by[0]} IS NOT NULL, or order by another column",
             )
 
-    async def _poll(self, cursor: Cursor, limit: int) -> Sequence[Any]:
-        """The answer of the database, which may be away for a while. Raises StepError."""
+    async def _poll(self) -> AsyncIterator[Numbered]:
+        """What is new since the last time. Raises StepError."""
         spec, clock = self._spec, self._runtime.clock
-        values = cursor.values or ()
-        is_started = cursor.values is not None
-        text = statement.poll(spec.query, spec.by, self._is_descending, len(spec.params), is_started)
+        parameters = tuple(spec.params)
+        cursor = self._cursor
+        if cursor.head is not None:
+            text = statement.look_back(
+                spec.query, spec.by, self._is_descending, len(parameters), cursor.floor is not None
+            )
+            rows = await self._patiently(text, (*parameters, *(cursor.floor or ()), *cursor.head))
+            fresh, self._cursor = cursor.look_back(rows, clock.now())
+            for batch in self._batches(fresh):
+                yield batch
+        has_more = True
+        while has_more:
+            cursor = self._cursor
+            place, beyond = (cursor.floor, False) if cursor.head is None else (cursor.head, True)
+            text = statement.look_ahead(
+                spec.query,
+                spec.by,
+                self._is_descending,
+                len(parameters),
+                spec.batch,
+                None if place is None else beyond,
+            )
+            rows = await self._patiently(text, (*parameters, *(place or ())))
+            self._cursor = cursor.look_ahead(rows, clock.now())
+            has_more = len(rows) >= spec.batch
+            for batch in self._batches(rows):
+                yield batch
+        self._runtime.meters.count("polls")
+
+    async def _patiently(self, text: str, parameters: Sequence[Any]) -> Sequence[Any]:
+        """The answer of the database, which may be away for a while. Raises StepError."""
+        clock = self._runtime.clock
         pause, gives_up = FIRST_RETRY_SECONDS, 0.0
         while True:
             try:
-                rows: Sequence[Any] = await self._fetch(text, (*spec.params, *values, limit))
+                rows: Sequence[Any] = await self._fetch(text, parameters)
             except StepError as error:
                 now = clock.now()
                 if error.kind not in PASSING:
@@ -135,7 +160,6 @@ class PollReader:
                 await self._wait_until(now + pause)
                 pause = min(pause * 2, LAST_RETRY_SECONDS)
             else:
-                self._runtime.meters.count("polls")
                 return rows
 
     async def _fetch(self, text: str, parameters: Sequence[Any]) -> Any:
@@ -149,6 +173,12 @@ class PollReader:
         except Exception as error:
             raise failure(error, self._settings.place) from error
 
+    def _batches(self, rows: Sequence[Any]) -> Iterator[Numbered]:
+        clock = self._runtime.clock
+        received_at = clock.epoch(clock.now())
+        for first in range(0, len(rows), MOST_IN_BATCH):
+            yield self._records(rows[first : first + MOST_IN_BATCH], received_at)
+
     def _records(self, rows: Sequence[Any], received_at: float) -> Numbered:
         make = self._shape
         try:
@@ -157,8 +187,7 @@ class PollReader:
             raise StepError("row", f"a row does not fit into {self._spec.into.__name__}: {error}") from error
         self._runtime.meters.count("rows-read", len(records))
         # Workers poll at different moments, so they may read rows of equal value in different orders.
-        digests = map(self._cursor.digest, rows)
-        return Numbered(records, [int.from_bytes(digest[:8]) for digest in digests])
+        return Numbered(records, [self._cursor.number(row) for row in rows])
 
     async def _wait_until(self, when: float) -> None:
         is_over = asyncio.Event()

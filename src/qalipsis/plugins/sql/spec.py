@@ -159,6 +159,7 @@ class Database:
         every: Duration = "1s",
         params: Sequence[Scalar] = (),
         key: str | Sequence[str] = (),
+        lateness: Duration = "5s",
         batch: int = 1_000,
     ) -> PollSource[Row]: ...
     @overload
@@ -173,6 +174,7 @@ class Database:
         every: Duration = "1s",
         params: Sequence[Scalar] = (),
         key: str | Sequence[str] = (),
+        lateness: Duration = "5s",
         batch: int = 1_000,
     ) -> PollSource[T]: ...
     def poll(
@@ -186,13 +188,16 @@ class Database:
         params: Sequence[Scalar] = (),
         into: Any = None,
         key: str | Sequence[str] = (),
+        lateness: Duration = "5s",
         batch: int = 1_000,
     ) -> PollSource[Any]:
         """Read a query's rows in the order of the columns `by`, each once, and go on with those that come.
 
         The page docs/plugins/sql.md says what this means for rows with equal values, in both directions.
         """
-        return PollSource(self, query, _tuple(by), order, start, every, params, into, _tuple(key), batch)
+        return PollSource(
+            self, query, _tuple(by), order, start, every, params, into, _tuple(key), lateness, batch
+        )
 
     def settings(self) -> Settings:
         """The checked options; call only when `problems()` is empty."""
@@ -353,6 +358,7 @@ class PollSource(_OfDatabase, Source[Record], Generic[Record]):
     params: Any = ()
     into: Any = None
     key: Any = ()
+    lateness: Any = "5s"
     batch: Any = 1_000
 
     @property

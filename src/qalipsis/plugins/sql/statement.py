@@ -60,19 +60,34 @@ def whole(query: str) -> str:
     return f"SELECT * FROM (\n{query.strip().rstrip(';')}\n) AS polled"
 
 
-def poll(query: str, by: Sequence[str], is_descending: bool, parameters: int, is_started: bool) -> str:
-    """The rows of the author's query from a position on, in order, so many at most.
+def look_back(query: str, by: Sequence[str], is_descending: bool, parameters: int, has_floor: bool) -> str:
+    """All rows of the author's query from floor to head, in order.
 
-    The author's query has so many `parameters`; behind them come the position's values, when the poll
-    `is_started`, and the limit. Rows at the position itself are asked for again: more of them may have come.
+    The author's query has so many `parameters`; behind them come the floor's values, if any, and the head's.
     """
-    condition = _not_null(by)
-    number = parameters
-    if is_started:
-        holders = ", ".join(f"${number + place}" for place in range(1, len(by) + 1))
-        number += len(by)
-        condition += f" AND ({_list(by)}) {'<=' if is_descending else '>='} ({holders})"
-    return f"{whole(query)} WHERE {condition} ORDER BY {_order(by, is_descending)} LIMIT ${number + 1}"
+    conditions = [_not_null(by)]
+    if has_floor:
+        conditions.append(_compared(by, "<=" if is_descending else ">=", parameters))
+        parameters += len(by)
+    conditions.append(_compared(by, ">=" if is_descending else "<=", parameters))
+    return f"{whole(query)} WHERE {' AND '.join(conditions)} ORDER BY {_order(by, is_descending)}"
+
+
+def look_ahead(
+    query: str, by: Sequence[str], is_descending: bool, parameters: int, batch: int, beyond: bool | None
+) -> str:
+    """The next rows of the author's query, in order: a batch of them, and those that equal the last of it.
+
+    They are beyond the values behind the author's `parameters`, or at these values and beyond; all, if None.
+    """
+    conditions = [_not_null(by)]
+    if beyond is not None:
+        operator = ("<" if is_descending else ">") + ("" if beyond else "=")
+        conditions.append(_compared(by, operator, parameters))
+    return (
+        f"{whole(query)} WHERE {' AND '.join(conditions)} ORDER BY {_order(by, is_descending)} "
+        f"FETCH FIRST {batch} ROWS WITH TIES"
+    )
 
 
 def last(query: str, by: Sequence[str], is_descending: bool) -> str:
@@ -95,6 +110,11 @@ def main_table(statement: str) -> str:
 
 def _not_null(by: Sequence[str]) -> str:
     return " AND ".join(f"{quoted(column)} IS NOT NULL" for column in by)
+
+
+def _compared(by: Sequence[str], operator: str, parameters: int) -> str:
+    values = ", ".join(f"${parameters + place}" for place in range(1, len(by) + 1))
+    return f"({_list(by)}) {operator} ({values})"
 
 
 def _order(by: Sequence[str], is_descending: bool) -> str:
