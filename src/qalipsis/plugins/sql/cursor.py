@@ -19,6 +19,9 @@ AnyRow = TypeVar("AnyRow", bound=Mapping[str, Any])
 Values = tuple[Any, ...]
 """Of the ordering columns."""
 
+LOOK_BACK_ROWS = 5_000
+"""So many are compared in 15 ms, during which the worker does nothing else."""
+
 
 class Taken(NamedTuple):
     """A row that was taken already."""
@@ -38,7 +41,7 @@ class Cursor:
     """Columns that identify a row; none: all of its columns do."""
     lateness: float = 0.0
     """Seconds during which a row may still appear before others that were taken."""
-    most: int = 1_000
+    most: int = LOOK_BACK_ROWS
     """Rows to look back at, however many were taken in these seconds; more only when they are equal."""
     floor: Values | None = None
     """Where looking back begins, these values included; None: at the first row."""

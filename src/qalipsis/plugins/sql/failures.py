@@ -39,6 +39,7 @@ BY_SQLSTATE = {
 """Class of a code of PostgreSQL, or of its first two characters; a code not listed is its own class."""
 
 HINTS = {
+    "data": "correct start and params",
     "auth": "correct user and password, and see that pg_hba.conf lets them in",
     "dns": "correct the host's name",
     "no-column": "correct the query, or the names in by and key",
@@ -50,7 +51,8 @@ HINTS = {
     "tls": "correct tls=…, or the server's certificate",
     "too-many-connections": "make pool_size smaller, or max_connections of the server larger",
 }
-TRY_LATER = "start the service, or correct the address"
+START_IT = "start the service, or correct the address"
+AWAY = ("closed", "connect-failed", "connect-refused", "connect-timeout", "timeout", "unavailable")
 
 
 def failure(error: Exception, place: str) -> StepError:
@@ -106,6 +108,7 @@ def _is_refused(error: Exception) -> bool:
 
 def unavailable(error: StepError, database: Database) -> ServiceUnavailable:
     """The same before the start: what cannot be used, why, and what to do."""
-    hint = HINTS.get(error.kind, TRY_LATER)
+    hint = START_IT if error.kind in AWAY else HINTS.get(error.kind)
     place = database.location
-    return ServiceUnavailable(f"{place.file}:{place.line}: {database!r} cannot be used: {error}\n    {hint}")
+    message = f"{place.file}:{place.line}: {database!r} cannot be used: {error}"
+    return ServiceUnavailable(f"{message}\n    {hint}" if hint else message)

@@ -43,7 +43,7 @@ class PollReader:
         self._every = seconds(spec.every)
         self._is_descending = spec.order == "desc"
         lateness = seconds(spec.lateness)
-        self._cursor = Cursor(spec.by, spec.key, lateness, spec.batch, spec.start_values)
+        self._cursor = Cursor(spec.by, spec.key, lateness, floor=spec.start_values)
         self._connection: Connection = None
 
     async def open(self, runtime: ReaderRuntime) -> None:
@@ -100,8 +100,11 @@ class PollReader:
                     "syntax",
                     f"{place}: {column!r} is equal for texts that are not; order by {column}::text instead",
                 )
-        text = statement.without_place(spec.query, spec.by)
-        if await self._ask(lambda connection, limit: connection.fetchval(text, *spec.params, timeout=limit)):
+        text, parameters = self._ahead(self._cursor)
+        # Planning it tells whether the columns have an order, and whether `start` is of their types.
+        await self._fetch(f"EXPLAIN {text}", parameters)
+        [found] = await self._fetch(statement.without_place(spec.query, spec.by), spec.params)
+        if found[0]:
             by = " or ".join(spec.by)
             raise StepError(
                 "no-order",
@@ -125,21 +128,22 @@ class PollReader:
         has_more = True
         while has_more:
             cursor = self._cursor
-            place, beyond = (cursor.floor, False) if cursor.head is None else (cursor.head, True)
-            text = statement.look_ahead(
-                spec.query,
-                spec.by,
-                self._is_descending,
-                len(parameters),
-                spec.batch,
-                None if place is None else beyond,
-            )
-            rows = await self._patiently(text, (*parameters, *(place or ())))
+            rows = await self._patiently(*self._ahead(cursor))
             self._cursor = cursor.look_ahead(rows, clock.now())
             has_more = len(rows) >= spec.batch
             for batch in self._batches(rows):
                 yield batch
         self._runtime.meters.count("polls")
+
+    def _ahead(self, cursor: Cursor) -> tuple[str, tuple[Any, ...]]:
+        """The statement for the next rows, and its parameters."""
+        spec = self._spec
+        place = cursor.floor if cursor.head is None else cursor.head
+        beyond = None if place is None else cursor.head is not None
+        text = statement.look_ahead(
+            spec.query, spec.by, self._is_descending, len(spec.params), spec.batch, beyond
+        )
+        return text, (*spec.params, *(place or ()))
 
     async def _patiently(self, text: str, parameters: Sequence[Any]) -> Sequence[Any]:
         """The answer of the database, which may be away for a while. Raises StepError."""
