@@ -73,7 +73,7 @@ moves = st.lists(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(
     moves=moves,
     is_descending=st.booleans(),
@@ -114,7 +114,7 @@ def test_every_row_from_the_floor_on_is_read_exactly_once(
     assert counted(read) == counted(table.rows)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     waits=st.lists(st.tuples(st.floats(0, 0.5), st.floats(0, 3.0)), max_size=60),
     polls=st.lists(st.floats(0.01, 1.5), max_size=60),
@@ -182,6 +182,12 @@ def test_rows_that_change_are_not_new() -> None:
     cursor = behind("value", None, (1, 1, "new"), (2, 2, "new"), (4, 4, "new"))
     answer = rows((1, 1, "paid"), (2, 2, "new"), (3, 3, "new"), (4, 4, "lost"))
     assert cursor.look_back(answer, 1.0)[0] == rows((3, 3, "new"))
+
+
+def test_without_a_key_a_row_is_rather_read_again_than_skipped() -> None:
+    cursor = behind("value", None, (1, 1, "new"))
+    answer = rows((1, 1, "paid"), (1, 2, "new"))
+    assert cursor.look_back(answer, 1.0)[0] == answer
 
 
 def test_rows_that_change_beside_equal_ones_are_told_apart_by_their_key() -> None:

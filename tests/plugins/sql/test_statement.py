@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qalipsis.plugins.sql.statement import (
@@ -18,6 +18,7 @@ ALL = 'SELECT * FROM (\nSELECT * FROM t\n) AS polled WHERE "a" IS NOT NULL AND "
 QUERY = " SELECT * FROM t; "
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_a_quoted_name_has_no_end_inside(name: str) -> None:
     inside = quoted(name)[1:-1]
@@ -28,7 +29,8 @@ def test_a_quoted_name_has_no_end_inside(name: str) -> None:
 def test_rows_of_different_columns_are_one_statement() -> None:
     text, parameters = insert("shop.orders", [{"id": 1, "name": "a"}, {"price": 3, "id": 2}], ["id"])
     assert text == (
-        'INSERT INTO "shop"."orders" ("id", "name", "price") VALUES ($1, $2, DEFAULT), ($3, DEFAULT, $4) RETURNING "id"'
+        'INSERT INTO "shop"."orders" ("id", "name", "price") '
+        'VALUES ($1, $2, DEFAULT), ($3, DEFAULT, $4) RETURNING "id"'
     )
     assert parameters == [1, "a", 2, 3]
 
