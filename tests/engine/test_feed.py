@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from qalipsis import Minion, StepFailed, journey, profile, scenario
 from qalipsis.engine.feed import Broadcast, Cursor, Unicast
 from qalipsis.engine.pump import Shard
+from qalipsis.engine.source import Numbered
 from qalipsis.engine.step import StepError
 from qalipsis.engine.wheel import TimerWheel
 from qalipsis.language.source import Feed
@@ -168,6 +169,17 @@ async def test_rows_are_dealt_to_workers_without_a_gap_or_a_repeat() -> None:
     got = [[*shard.own(rows[:333]), *shard.own(rows[333:])] for shard in shards]
     assert sorted(row for own in got for row in own) == rows
     assert got[2] == []
+
+
+async def test_records_with_numbers_of_their_own_go_to_one_worker_whatever_their_order() -> None:
+    ownership = Ownership((2, 1))
+    rows = list(range(100))
+    shards = [Shard(ownership.owner, worker) for worker in range(2)]
+    first = shards[0].own(Numbered(rows, rows))
+    second = shards[1].own(Numbered(rows[::-1], rows[::-1]))
+    assert sorted([*first, *second]) == rows
+    assert first
+    assert second
 
 
 class Someone:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from qalipsis.engine.scene import Background
-from qalipsis.engine.source import Reader, ReaderRuntime
+from qalipsis.engine.source import Numbered, Reader, ReaderRuntime
 from qalipsis.engine.step import StepError
 from qalipsis.errors import ServiceUnavailable
 
@@ -31,7 +31,7 @@ class Sink(Protocol):
 
 
 class Shard:
-    """The records of one worker, when each worker reads all of them: row i goes to owner(i)."""
+    """The records of one worker, when each worker reads all of them: row i, or number i, goes to owner(i)."""
 
     __slots__ = ("_owner", "_row", "_worker")
 
@@ -43,7 +43,8 @@ class Shard:
     def own(self, records: Sequence[Any]) -> Sequence[Any]:
         owner, worker, first = self._owner, self._worker, self._row
         self._row += len(records)
-        return [record for row, record in enumerate(records, first) if owner(row) == worker]
+        rows = records.numbers if isinstance(records, Numbered) else range(first, self._row)
+        return [record for row, record in zip(rows, records, strict=True) if owner(row) == worker]
 
 
 class Pump:
