@@ -1,4 +1,4 @@
-"""Kafka: `kafka.produce(...)` sends records, `kafka.consume(...)` reads them; `kafka.cluster(...)` shares a connection."""
+"""Kafka: `kafka.produce(...)` sends records, `kafka.consume(...)` reads them."""
 
 from qalipsis.plugins.kafka.record import Headers, Produced, Record
 from qalipsis.plugins.kafka.security import Plain, Scram, Tls, plain, scram, tls

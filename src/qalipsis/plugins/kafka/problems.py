@@ -8,7 +8,7 @@ from typing import Any
 
 from qalipsis.language.callables import function_problems
 from qalipsis.language.durations import duration_problems, seconds
-from qalipsis.plugins.kafka.codec import JSON, encoded, header_pairs
+from qalipsis.plugins.kafka.codec import JSON, encoder, header_pairs
 from qalipsis.plugins.kafka.security import sasl_problems, tls_problems
 from qalipsis.plugins.kafka.settings import addresses
 
@@ -79,14 +79,18 @@ def produce_problems(spec: Any) -> Iterator[str]:
         yield from function_problems("kafka.produce topic", spec.topic, FORMS)
     else:
         yield from topic_problems("kafka.produce", spec.topic)
-    for name, check in (("key", encoded), ("value", encoded), ("headers", header_pairs)):
+    for name, make in (
+        ("key", _encoder(spec.key_serialiser)),
+        ("value", _encoder(spec.value_serialiser)),
+        ("headers", header_pairs),
+    ):
         part = getattr(spec, name)
         if callable(part):
             yield from function_problems(f"kafka.produce {name}", part, FORMS)
-        elif name == "headers" or getattr(spec, f"{name}_serialiser") is None:
-            yield from _tried(name, check, part)
+        else:
+            yield from _tried(name, make, part)
     if spec.key is None and spec.value is None:
-        yield "kafka.produce has neither key nor value; give the value, or a key whose record is to be deleted"
+        yield "kafka.produce has neither key nor value; give a value, or the key of what is to be deleted"
     for name in ("partition", "timestamp"):
         part = getattr(spec, name)
         if callable(part):
@@ -110,7 +114,7 @@ def produce_problems(spec: Any) -> Iterator[str]:
 
 def topic_problems(what: str, topic: Any) -> Iterator[str]:
     if not isinstance(topic, str) or not _TOPIC.fullmatch(topic) or topic in (".", ".."):
-        yield f"{what}: {topic!r} is no name of a topic; it has letters, digits, `.`, `_` and `-`, at most 249"
+        yield f"{what}: {topic!r} is no name of a topic: at most 249 letters, digits, `.`, `_` and `-`"
 
 
 def _sharing_problems(what: str, spec: Any) -> Iterator[str]:
@@ -132,13 +136,18 @@ def _options_problems(what: str, options: Any) -> Iterator[str]:
         yield f"{what} options={options!r} should be a mapping of the driver's option names to values"
         return
     for name in sorted(OWN_OPTIONS & set(options)):
-        yield f"{what} options: {name!r} cannot be set there; docs/plugins/kafka.md says what to write instead"
+        yield f"{what} options: {name!r} cannot be set there; docs/plugins/kafka.md has what to write"
+
+
+def _encoder(wanted: Any) -> Callable[[Any], object]:
+    """What makes bytes; nothing is said about a serialiser here that is no serialiser."""
+    return encoder(wanted) if wanted in (None, JSON) or callable(wanted) else lambda part: None
 
 
 def _tried(what: str, make: Callable[[Any], object], part: Any) -> Iterator[str]:
     try:
         make(part)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # perhaps of the author's serialiser
         yield f"kafka.produce {what}: {error}"
 
 

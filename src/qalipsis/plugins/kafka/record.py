@@ -86,8 +86,8 @@ class Record(Struct, Generic[K, V], frozen=True, gc=False):
 class Produced(Struct, frozen=True, gc=False):
     """A record as the broker took it. With `acks=0` it does not say where: partition and offset are -1.
 
-    `timestamp`, `sent` and `done` are epoch seconds: the record's own, when it was handed to the producer, and
-    when the broker had confirmed it. `input` is the value the step was given, for a join later on.
+    `timestamp` (the record's own), `sent` (handed to the producer) and `done` (confirmed by the broker) are
+    epoch seconds. `input` is the value that the step was given, for a join later on.
     """
 
     topic: str

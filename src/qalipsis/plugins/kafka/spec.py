@@ -1,4 +1,4 @@
-"""What an author says about Kafka: a cluster, records to produce, topics to consume. Nothing here connects."""
+"""What an author says about Kafka: a cluster, records, topics. Nothing here connects to anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from msgspec import Struct
 
@@ -133,7 +144,7 @@ def cluster(
     sasl: Sasl | None = None,
     client_id: str | None = None,
 ) -> Cluster:
-    """Describe how a cluster's brokers are connected to; the page docs/plugins/kafka.md explains every option.
+    """Describe how a cluster's brokers are connected to; docs/plugins/kafka.md explains every option.
 
     `bootstrap` is "host:port", several of them with commas between, or a list.
     """
