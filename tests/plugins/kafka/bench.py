@@ -161,6 +161,9 @@ class Campaign:
     def step(self, name: str) -> Any:
         return self.engine.meters.step(self.name, name, "")
 
+    def __getitem__(self, slot: Slot) -> int:
+        return self.counts[slot]
+
 
 async def play(
     chain: Chain[Any], patience: float = PATIENCE, started: Callable[[], Any] | None = None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from qalipsis.engine.step import StepError
 from qalipsis.language.durations import seconds
+from qalipsis.plugins.kafka.closing import close_producer
 from qalipsis.plugins.kafka.failures import NO_TOPIC, failure
 from qalipsis.plugins.kafka.link import Link, bootstrap_servers, driver_options
 from qalipsis.plugins.kafka.settings import Connection
@@ -23,9 +22,6 @@ DRIVER_SHARE = 0.8
 """Of a record's time: what the driver may use, so that its reason comes before our deadline."""
 
 LONGEST_BACKOFF = 0.1
-CLOSE_SECONDS = 5.0
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,7 @@ class Producer:
         driver, self.driver = self.driver, None
         self._known.clear()
         if driver is not None:
-            await _close(driver)
+            await close_producer(driver)
 
     async def _start(self) -> AIOKafkaProducer:
         sending = self._sending
@@ -128,7 +124,7 @@ class Producer:
             async with asyncio.timeout(self.timeout):
                 await driver.start()
         except BaseException as error:
-            await _close(driver)
+            await close_producer(driver)
             if isinstance(error, OSError | KafkaError):
                 raise failure(error, f"cannot start a producer for Kafka at {self.address}") from error
             raise
@@ -143,14 +139,3 @@ class Producer:
         except (OSError, KafkaError) as error:
             raise failure(error, f"cannot find the topic {topic!r} of Kafka at {self.address}") from error
         self._known.add(topic)
-
-
-async def _close(driver: AIOKafkaProducer) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await driver.stop()
-    except (TimeoutError, KafkaError) as error:
-        _log.debug("a producer ended with records on their way: %s", error)
-        # `stop` waits for brokers that are gone. Closing connections fails what waits for them.
-        with contextlib.suppress(KafkaError):
-            await driver.client.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -17,6 +16,7 @@ from qalipsis.engine.source import MOST_IN_BATCH, Reader, ReaderRuntime
 from qalipsis.engine.step import StepError
 from qalipsis.errors import ServiceUnavailable
 from qalipsis.language.durations import seconds
+from qalipsis.plugins.kafka.closing import close_consumer
 from qalipsis.plugins.kafka.codec import decoder
 from qalipsis.plugins.kafka.failures import LASTING, failure
 from qalipsis.plugins.kafka.link import Link, bootstrap_servers, driver_options
@@ -32,12 +32,12 @@ REFRESH_SECONDS = 2.0
 """How soon a new partition or topic is noticed; `metadata_max_age_ms` among the options says otherwise."""
 
 JOIN_SECONDS = 20.0
-"""What joining a group may take beside: its members hear of it one heartbeat later, a lost one is waited for."""
+"""What joining a group may take beside: members hear of it one heartbeat later, a lost one is waited for."""
 
 COMMIT_SECONDS = 1.0
 HEARTBEAT_SECONDS = 1.0
 RETRY_SECONDS = 0.2
-CLOSE_SECONDS = 5.0
+FORGET_SECONDS = 2.0
 LONGEST_POLL_PAUSE = 2**31 - 1
 """Milliseconds. A reader whose records nobody takes keeps its partitions: another one would not be faster."""
 
@@ -119,7 +119,7 @@ class KafkaReader:
         consumer, self._consumer = self._consumer, None
         link, self._link = self._link, None
         if consumer is not None:
-            await _close(consumer)
+            await close_consumer(consumer)
             if link is not None:
                 await self._forget_group(link)
         if link is not None:
@@ -178,7 +178,7 @@ class KafkaReader:
         if group is None or self._spec.group is not None:
             return
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(FORGET_SECONDS):
                 await link.delete_group(group)
         except (StepError, TimeoutError) as error:
             _log.debug("the group %s stays: %s", group, error)
@@ -293,19 +293,3 @@ class Positions(ConsumerRebalanceListener):  # type: ignore[misc]
         positions = {partition: await consumer.position(partition) for partition in assigned}
         if new:
             await consumer.commit({partition: positions[partition] for partition in new})
-
-
-async def _close(consumer: AIOKafkaConsumer) -> None:
-    """Leave the group and close every connection, also when the brokers are gone."""
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await consumer.stop()
-        return
-    except (TimeoutError, KafkaError) as error:
-        _log.debug("a consumer was not closed in order: %s", error)
-    # What `stop` did not come to: it waits for brokers first.
-    for part in (consumer._fetcher, consumer._client):
-        if part is not None:
-            with contextlib.suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await part.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import (
     TYPE_CHECKING,
@@ -116,7 +116,7 @@ class Cluster:
 
     bootstrap: Any = "localhost:9092"
     tls: Any = None
-    sasl: Any = None
+    sasl: Any = field(default=None, repr=False)
     client_id: Any = None
     location: Location = NOWHERE
 
