@@ -7,11 +7,12 @@ import struct
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 from xml.etree import ElementTree
 
+from tests.plugins.http.certificates import Certificates
 from tests.services.handle import Handle
 from tests.services.home import HOST, ServiceMissing, answers, find_program, free_port, open_home
 
@@ -22,8 +23,14 @@ SETTINGS = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners=PLAINTEXT://{host}:{port},LOGIN://{host}:{login_port},TLS://{host}:{tls_port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port},LOGIN://{host}:{login_port},TLS://{host}:{tls_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SSL
+listener.name.login.sasl.enabled.mechanisms=PLAIN
+listener.name.login.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\
+  user_{user}="{password}";
+listener.name.tls.ssl.keystore.type=PEM
+listener.name.tls.ssl.keystore.location={certificate}
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 log.dirs={directory}/data
@@ -65,7 +72,17 @@ METADATA_ANSWER = struct.pack(">iii", 28 + len(HOST), 7, 1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kafka(Handle):
-    """A running broker; a topic is made when it is first used, with one partition."""
+    """A running broker; a topic is made when it is first used, with one partition.
+
+    The same broker listens on two more ports: one wants a login with SASL PLAIN, one speaks TLS. They are 0
+    for a broker that was not started by these tests.
+    """
+
+    login_port: int = 0
+    user: str = "tester"
+    password: str = field(default="of-the-tests", repr=False)
+    tls_port: int = 0
+    ca: Path = Path()
 
     @property
     def url(self) -> str:
@@ -94,13 +111,25 @@ def find_jars() -> Path:
 
 @contextmanager
 def running_kafka() -> Iterator[Kafka]:
-    """A Kafka on a free loopback port, without logins; gone at the end."""
+    """A Kafka on free loopback ports; gone at the end."""
     java, jars = find_program("java"), find_jars()
     with open_home("kafka") as home:
-        port, controller_port = free_port(), free_port()
+        port, login_port, tls_port, controller_port = (free_port() for _ in range(4))
+        certificates = Certificates(home.path)
+        ours = Kafka(host=HOST, port=port, login_port=login_port, tls_port=tls_port, ca=certificates.ca)
         settings, logging = home.path / "server.properties", home.path / "log4j2.properties"
         settings.write_text(
-            SETTINGS.format(host=HOST, port=port, controller_port=controller_port, directory=home.path)
+            SETTINGS.format(
+                host=HOST,
+                port=port,
+                login_port=login_port,
+                user=ours.user,
+                password=ours.password,
+                tls_port=tls_port,
+                certificate=certificates.server,
+                controller_port=controller_port,
+                directory=home.path,
+            )
         )
         logging.write_text(LOGGING)
         own = (f"-Djava.io.tmpdir={home.path}", f"-Dlog4j2.configurationFile={logging}")
@@ -113,4 +142,4 @@ def running_kafka() -> Iterator[Kafka]:
             lambda: answers(port, METADATA_REQUEST, METADATA_ANSWER),
         )
         server.start()
-        yield Kafka(host=HOST, port=port, server=server)
+        yield replace(ours, server=server)
