@@ -10,11 +10,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tests.services.kafka import Kafka
-from tests.services.postgres import Postgres
 
 from benchmarks.campaign import CampaignRun, run_campaign
 from qalipsis.demo.shop_process import stop, wait_for_address
+from tests.services.kafka import Kafka
+from tests.services.postgres import Postgres
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "distributed_system.py"
 SPEED = 5
