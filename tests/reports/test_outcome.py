@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qalipsis.reports import outcome
-from qalipsis.reports.model import Executions, Expectation, Report, StepReport
+from qalipsis.reports.model import Bytes, Executions, Expectation, Report, StepReport
 
 
 def step(failed: int, attempted: int = 100, tolerated: float = 0.0, reported: bool = True) -> StepReport:
@@ -33,3 +33,13 @@ def test_a_successful_campaign_needs_no_reason(make_report: Callable[[str], Repo
 
 def test_an_expectation_without_observations_has_no_actual_value() -> None:
     assert outcome.actual(Expectation(text="p95 is less than 1 s", satisfied=False)) == "–"
+
+
+def test_a_join_is_no_traffic_although_its_source_received_bytes() -> None:
+    received = Bytes(received=100)
+    assert not outcome.is_traffic(
+        StepReport(name="join", type="inner-join", executions=Executions(), bytes=received)
+    )
+    assert outcome.is_traffic(
+        StepReport(name="ask", type="tcp.request", executions=Executions(), bytes=received)
+    )

@@ -18,8 +18,13 @@ _EARLY: Final = 0.25
 CONTAINERS: Final = frozenset({"stage", "split", "gather", "choose"})
 """Steps made of steps: what fails inside was counted there."""
 
-NOT_REQUESTS: Final = CONTAINERS | {"journey", "delay", "pace", "constant-pace", "accelerating-pace"}
-"""Steps whose duration says nothing about the service: a whole pass, or a pause the author asked for."""
+MEETINGS: Final = frozenset({"inner-join", "left-join", "zip", "zip-last", "collect"})
+"""Steps that wait for records of others: how long is told of each by itself."""
+
+PAUSES: Final = frozenset({"delay", "pace", "constant-pace", "accelerating-pace"})
+
+NOT_REQUESTS: Final = CONTAINERS | MEETINGS | PAUSES | {"journey"}
+"""Steps whose duration is not an answer's: a whole pass, a pause, a wait for what another system does."""
 
 
 class StepSecond(Struct, frozen=True, kw_only=True):
@@ -28,7 +33,7 @@ class StepSecond(Struct, frozen=True, kw_only=True):
     executed: int = 0
     failed: int = 0
     is_request: bool = True
-    """False for what holds other steps, or pauses: its duration says little about the service."""
+    """False for what holds other steps, pauses, or waits for the records of others."""
     p50_ms: float = 0.0
     p95_ms: float = 0.0
     p99_ms: float = 0.0

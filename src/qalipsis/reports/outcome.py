@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from qalipsis.metrics.timeline import NOT_REQUESTS
 from qalipsis.reports import figures
 from qalipsis.reports.model import Expectation, Report, ScenarioReport, StepReport
 
@@ -35,6 +36,8 @@ def is_failing(step: StepReport) -> bool:
 
 def is_traffic(step: StepReport) -> bool:
     """Whether the step talked to a service, so that due and sent tell different stories."""
+    if step.type in NOT_REQUESTS:
+        return False  # a join counts what its source received
     return bool(step.phases or step.statuses or step.failures or step.bytes.sent or step.bytes.received)
 
 
