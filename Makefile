@@ -2,7 +2,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench prove check docs clean
+.PHONY: demo test bench prove check docs services clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,8 +34,13 @@ prove: $(VENV)/.installed-dev     ## long proofs: ten access-log counts, ten min
 	sh tests/services/install
 	$(BIN)/python -m pytest -m prove -s --timeout 3600
 
+docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(VENV)/.installed-dev      ## the documentation as a site, in build/site
 	$(BIN)/mkdocs build
+
+services: $(VENV)/.installed-dev  ## the services of the tests for work by hand, until Ctrl-C
+	sh tests/services/install
+	$(BIN)/python -m tests.services
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache reports

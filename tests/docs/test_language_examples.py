@@ -20,6 +20,7 @@ from qalipsis.testing.virtual_clock import VirtualClock
 
 ROOT = Path(__file__).parents[2]
 LANGUAGE = ROOT / "docs" / "language.md"
+RECORDS = ROOT / "docs" / "records.md"
 README = ROOT / "README.md"
 BLOCK = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?:```text\n(?P<printed>.*?)^```\n)?", re.MULTILINE | re.DOTALL
@@ -50,11 +51,22 @@ def blocks(page: Path) -> list[Example]:
     ]
 
 
-PRELUDE, *EXAMPLES = blocks(LANGUAGE)
+def examples(page: Path) -> list[tuple[Example, Example]]:
+    """Each with the lines that stand before all examples of its page."""
+    prelude, *others = blocks(page)
+    return [(prelude, example) for example in others]
 
 
-def named(example: Example) -> str:
-    return f"line-{example.line}"
+EXAMPLES = examples(LANGUAGE) + examples(RECORDS)
+FILES = {
+    "users.csv": "id,name\n1,ada\n2,bob\n3,eve\n",
+    "ages.csv": "user,age\n3,52\n1,36\n2,24\n",
+}
+"""What the page on records says lies beside its examples."""
+
+
+def named(value: Example) -> str:
+    return f"line-{value.line}"
 
 
 @pytest.fixture
@@ -85,6 +97,7 @@ async def play(plan: Plan) -> dict[Slot, int]:
     while True:
         for _ in range(10):  # coroutines of the example go on between two moments
             await asyncio.sleep(0)
+        await asyncio.sleep(0.001)  # and files are read by threads
         if ended.done():
             break
         upcoming = clock.next_timer()
@@ -97,11 +110,13 @@ async def play(plan: Plan) -> dict[Slot, int]:
 
 
 @pytest.mark.usefixtures("_modules_are_forgotten")
-@pytest.mark.parametrize("example", EXAMPLES, ids=named)
+@pytest.mark.parametrize(("prelude", "example"), EXAMPLES, ids=named)
 async def test_an_example_of_the_language_does_what_the_page_says(
-    example: Example, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    prelude: Example, example: Example, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plans = plans_of(f"{PRELUDE.code}\n{example.code}", tmp_path)
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content)
+    plans = plans_of(f"{prelude.code}\n{example.code}", tmp_path)
     assert plans
     if example.needs_network:
         assert not example.printed
@@ -117,7 +132,7 @@ def test_every_verb_has_an_example() -> None:
 
     verbs = {name for kind in (Chain, MeterChain) for name in vars(kind) if not name.startswith("_")}
     verbs -= {"head", "steps", "expectations", "mistakes", "previous"}
-    shown = " ".join(example.code for example in EXAMPLES)
+    shown = " ".join(example.code for _, example in EXAMPLES)
     missing = {verb for verb in verbs if f".{verb}(" not in shown}
     # A table row each says all there is to say; the kinds of meter are used alike.
     assert missing <= {

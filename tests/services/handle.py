@@ -13,8 +13,8 @@ from tests.services.home import Server
 class Handle:
     """A service that answers on `host` and `port`.
 
-    The same one serves the whole test session: use names of your own for tables, topics and queues, and start it
-    again in a `finally` after you stopped it.
+    The same one serves the whole test session: use names of your own for tables, topics and queues, and start
+    it again in a `finally` after you stopped it.
     """
 
     host: str
@@ -24,6 +24,16 @@ class Handle:
     @property
     def address(self) -> str:
         return f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """All that a client needs to know to log in."""
+        raise NotImplementedError
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every way in, `url` first."""
+        return (self.url,)
 
     def stop(self) -> None:
         """End it in order; connections are closed and later ones refused."""

@@ -16,13 +16,13 @@ from random import SystemRandom
 from tempfile import mkdtemp
 
 HOST = "127.0.0.1"
-START_SECONDS = 30.0
+START_SECONDS = 60.0  # RabbitMQ and Kafka take 6 s on a quiet machine
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.02
 LINES_OF_LOG = 40
 
 GUARD = Path(__file__).with_name("guard")
-# Below the ports that the kernel gives to outgoing connections, which would take that of a service that is stopped.
+# Below the ports of outgoing connections, which would take that of a service while it is stopped.
 PORTS = range(15_000, 30_000)
 
 
@@ -35,7 +35,7 @@ class ServiceFailed(RuntimeError):
 
 
 def find_program(name: str, *patterns: str) -> str:
-    """The path of a program: from the last directory that matches one of `patterns`, or of the system's usual ones."""
+    """The path of a program, in the last directory that matches one of `patterns` or in a usual one."""
     for pattern in patterns:
         directories = sorted(glob(pattern))
         if directories and (path := shutil.which(name, path=directories[-1])):
@@ -247,7 +247,7 @@ class Home:
 
 @contextmanager
 def open_home(service: str, kill_signal: signal.Signals = signal.SIGKILL) -> Iterator[Home]:
-    """A new directory for a service, guarded; `kill_signal` ends its processes at once, those they started too."""
+    """A new directory for a service, guarded; `kill_signal` ends its processes and theirs at once."""
     with ExitStack() as undo:
         path = Path(mkdtemp(prefix=f"qalipsis-{service}-"))
         guard = subprocess.Popen(

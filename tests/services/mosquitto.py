@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote, urlsplit
 from tests.services.handle import Handle
 from tests.services.home import HOST, answers, find_program, free_port, open_home
 
-# The first listener lets everybody in, the second asks for the password. Retained messages and the sessions of
-# clients survive a restart.
+# The first listener lets everybody in, the second asks for the password. Retained messages and the clients'
+# sessions survive a restart.
 SETTINGS = """
 per_listener_settings true
 user {user}
@@ -50,6 +50,10 @@ class Mosquitto(Handle):
     def secured_url(self) -> str:
         login = f"{quote(self.user, safe='')}:{quote(self.password or '', safe='')}@" if self.user else ""
         return f"mqtt://{login}{self.host}:{self.secured_port}"
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return self.url, self.secured_url
 
     @classmethod
     def from_url(cls, url: str) -> Mosquitto:

@@ -65,7 +65,7 @@ def account() -> str | None:
         pwd.getpwnam(ACCOUNT)
     except KeyError:
         raise ServiceMissing(
-            f"PostgreSQL does not run as root and there is no account {ACCOUNT!r}; run the tests as another user"
+            f"PostgreSQL does not run as root and there is no account {ACCOUNT!r}; run the tests as another"
         ) from None
     return ACCOUNT
 
@@ -77,7 +77,7 @@ def running_postgres(password: str = "secret of qalipsis") -> Iterator[Postgres]
         find_program(name, PROGRAMS) for name in ("initdb", "postgres", "pg_isready")
     )
     user = account()
-    # No SIGKILL: it would leave the processes of the connections, and beside them the server does not start again.
+    # No SIGKILL: it would leave the processes of connections, and no server starts beside those.
     with open_home("postgres", signal.SIGQUIT) as home:
         port = free_port()
         data, secret = home.path / "data", home.path / "password"

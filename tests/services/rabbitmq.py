@@ -63,7 +63,7 @@ class Rabbitmq(Handle):
 
 @contextmanager
 def running_rabbitmq() -> Iterator[Rabbitmq]:
-    """A RabbitMQ on a free loopback port, without plugins; gone at the end, and its Erlang port mapper with it."""
+    """A RabbitMQ on a free loopback port, without plugins; gone at the end, with Erlang's port mapper."""
     program, mapper = find_program("rabbitmq-server", PROGRAMS), find_program("epmd")
     with open_home("rabbitmq") as home:
         port, distribution_port, mapper_port = free_port(), free_port(), free_port()

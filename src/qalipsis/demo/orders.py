@@ -139,6 +139,7 @@ async def serve(given: argparse.Namespace) -> None:
         await pool.execute(TABLE)
         producer = aiokafka.AIOKafkaProducer(bootstrap_servers=given.kafka)
         await producer.start()
+        await producer.partitions_for(given.topic)  # brokers make a topic when it is first asked for
         orders = Orders(pool, producer, given.topic, given.drop, given.falsify)
         worker = asyncio.create_task(orders.work())
         server = await loop.create_server(lambda: Connection(orders), given.host, given.port)

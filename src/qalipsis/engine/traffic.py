@@ -28,7 +28,7 @@ class Traffic:
         Connect first: only what is handed to the service is a request.
         """
         if self._now() > self._lease[0]:
-            raise StepError("fenced", "the worker's lease has expired, so nothing was sent")
+            raise fenced()
         counts = self._counts
         counts[Slot.REQUESTS_ATTEMPTED] += 1
         try:
@@ -43,3 +43,8 @@ class Traffic:
             raise
         counts[Slot.REQUESTS_OK] += 1
         return answer
+
+
+def fenced() -> StepError:
+    """The head gave these minions to somebody else: nothing may be sent any more."""
+    return StepError("fenced", "the worker's lease has expired, so nothing was sent")

@@ -29,3 +29,7 @@ class Spec(Generic[In, Out]):
     def default_name(self) -> str:
         """A name for reports when the author gives none; `[a-z0-9-]+`."""
         return self.kind.replace(".", "-")
+
+    def refers_to(self) -> tuple[str, ...]:
+        """Names of steps of the same plugin and scenario that this one builds upon; they must be there."""
+        return ()

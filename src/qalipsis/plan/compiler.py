@@ -70,6 +70,8 @@ class _Compilation:
         self._indexes = count()
         self._named: dict[str, Location] = {}
         self._tapped: set[str] = set()
+        self._references: list[tuple[Location, str, str]] = []
+        """Place, kind and the name of a step that a step builds upon."""
 
     def plan(self) -> tuple[Plan | None, list[Mistake]]:
         head, chain = self._head, self._chain
@@ -92,6 +94,7 @@ class _Compilation:
         setup = self._nodes(head.setup) if head.setup is not None else ()
         nodes = self._nodes(chain)
         everything = setup + nodes + tuple(node for aside in asides for node in aside.chain)
+        self._check_references(everything)
         if not nodes and not chain.mistakes:  # else the verb that there is not was meant to be one
             self._say(
                 head.location,
@@ -295,6 +298,24 @@ class _Compilation:
                     else "give a step that name with .named(…)",
                 )
 
+    def _check_references(self, nodes: tuple[Node, ...]) -> None:
+        """A step that another one builds upon must be there, and be of the same plugin."""
+        kinds = {node.name: node.kind for node in walk(nodes)}
+        is_open = any(isinstance(node.spec, steps.Walk) for node in walk(nodes))  # names steps as it runs
+        for where, kind, name in self._references:
+            plugin = kind.partition(".")[0]
+            known = kinds.get(name)
+            if known is None and not is_open:
+                of_plugin = [near for near, other in kinds.items() if other.partition(".")[0] == plugin]
+                near = get_close_matches(name, of_plugin, n=3) or of_plugin
+                self._say(
+                    where,
+                    f"there is no step {name!r}",
+                    "did you mean " + " or ".join(map(repr, near)) + "?",
+                )
+            elif known is not None and known.partition(".")[0] != plugin:
+                self._say(where, f"{kind} builds upon a step of {plugin}, and {name!r} is of kind {known}")
+
     def _nodes(self, chain: Chain[Any], is_in_retry: bool = False) -> tuple[Node, ...]:
         self._mistakes.extend(chain.mistakes)
         nodes: list[Node] = []
@@ -323,6 +344,11 @@ class _Compilation:
         if self._properties.failures == unresolved:  # else it would complain about the missing value
             for place, problem in spec.problems_by_place(where):
                 self._say(place, problem)
+        for name in spec.refers_to():
+            if name == options.name:
+                self._say(where, f"the step {name!r} cannot build upon itself")
+            else:
+                self._references.append((where, spec.kind, name))
         self._refuse_coroutines(where, spec)
         retry = self._retry(where, options.retry)
         if retry is None and self._head.retry is not None and not isinstance(spec, RETRIED_BY_DEFAULT_NOT):

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from qalipsis import registry
 from qalipsis.engine.step import StepError, StepRuntime
 from qalipsis.engine.wheel import TimerWheel
 from qalipsis.metrics.ledger import ScenarioLedger, Slot, ledger_bytes
 from qalipsis.metrics.meters import WorkerMeters
-from qalipsis.plugins.http.step import open_step
 from qalipsis.system_clock import SystemClock
 
 
@@ -61,13 +61,13 @@ class Bench:
         self.steps: dict[Any, Any] = {}
         self.minions: list[Minion] = []
 
-    async def step(self, spec: Any) -> Any:
+    async def step(self, spec: Any, name: str | None = None) -> Any:
         """The opened step of a request."""
         step = self.steps.get(spec)
         if step is None:
             assert spec.problems() == []
-            step = self.steps[spec] = open_step(spec)
-            meters = self.meters.step("bench", f"step-{len(self.steps)}", spec.kind)
+            step = self.steps[spec] = registry.load(registry.STEPS, spec.kind)(spec)
+            meters = self.meters.step("bench", name or f"step-{len(self.steps)}", spec.kind)
             await step.open(
                 StepRuntime(self.clock, self.wheel, meters, self.meters, self.ledger, self.shared)
             )

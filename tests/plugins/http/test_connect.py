@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from qalipsis.engine.dialing import Address, Resolver, connect_any
 from qalipsis.engine.step import StepError
 from qalipsis.errors import ConfigurationError
 from qalipsis.plugins import http
-from qalipsis.plugins.http.connect import Address, Resolver, connect_any, tls_context
+from qalipsis.plugins.http.connect import tls_context
 from qalipsis.testing.virtual_clock import VirtualClock
 
 from .bench import Bench, until

@@ -2,12 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from qalipsis.plugins import http
-from qalipsis.plugins.http.settings import Settings, body_bytes
+from qalipsis.plugins.http.settings import Settings
 
 shop = http.client("http://shop.example")
 
@@ -61,25 +58,3 @@ def test_options_become_seconds_bytes_and_addresses(tmp_path: Path) -> None:
     assert (settings.max_body, settings.hosts, settings.dns_ttl) == (1_048_576, {"shop.example": "::1"}, 0.0)
     assert settings.credentials == ("ann", "secret")
     assert replace(client, cert=str(pem)).settings().cert == (str(pem), None)
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        (1000, 1000),
-        ("1000", 1000),
-        ("10MB", 10_000_000),
-        ("1.5 kB", 1500),
-        ("512KiB", 524_288),
-        ("1GiB", 1 << 30),
-        ("3 b", 3),
-    ],
-)
-def test_sizes_are_read_as_people_write_them(size: str | int, expected: int) -> None:
-    assert body_bytes(size) == expected
-
-
-@pytest.mark.parametrize("size", ["", "MB", "-1MB", "1TB", None, True, 1.5])
-def test_what_is_no_size_is_explained(size: Any) -> None:
-    with pytest.raises(ValueError, match="is no size"):
-        body_bytes(size)

@@ -9,10 +9,11 @@ from pathlib import PurePath
 from typing import Any
 
 from qalipsis.language.durations import duration_problems, seconds
+from qalipsis.language.sizes import size_bytes
 from qalipsis.plugins.http.auth import Basic, Bearer
 from qalipsis.plugins.http.body import of_content, of_form, of_json, of_multipart
 from qalipsis.plugins.http.fields import TOKEN, cookie_fields, header_fields
-from qalipsis.plugins.http.settings import CONNECTIONS, body_bytes
+from qalipsis.plugins.http.settings import CONNECTIONS
 from qalipsis.plugins.http.url import Target, encode_query, parse_base, parse_proxy, resolve
 
 MAKERS: dict[str, Callable[[Any], object]] = {
@@ -49,7 +50,7 @@ def client_problems(client: Any) -> Iterator[str]:
     if not _is_count(client.max_redirects, 0):
         yield f"http.client max_redirects={client.max_redirects!r} should be a whole number of at least 0"
     try:
-        if body_bytes(client.max_body) < 0:
+        if size_bytes(client.max_body) < 0:
             yield f"http.client max_body cannot be negative: {client.max_body!r}"
     except ValueError as error:
         yield f"http.client max_body: {error}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from qalipsis.language.durations import seconds
+from qalipsis.language.sizes import size_bytes
 from qalipsis.plugins.http.url import Proxy, Target, parse_base, parse_proxy
 
 Connections = Literal["per-minion", "pool", "on-demand"]
@@ -16,9 +16,6 @@ CONNECTIONS = ("per-minion", "pool", "on-demand")
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_CONNECT_TIMEOUT = 10.0
 DEFAULT_POOL_SIZE = 10
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMG]?)(i?)[bB]?")
-_FACTORS = {"": 0, "k": 1, "m": 2, "g": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +63,10 @@ def settled(client: Any) -> Settings:
         follow_redirects=client.follow_redirects,
         max_redirects=client.max_redirects,
         decompress=client.decompress,
-        max_body=body_bytes(client.max_body),
+        max_body=size_bytes(client.max_body),
         hosts={name.lower(): address for name, address in (client.hosts or {}).items()},
         dns_ttl=seconds(client.dns_ttl),
     )
-
-
-def body_bytes(size: str | int) -> int:
-    """The number of bytes in `"10MB"`, `"512 KiB"` or a plain number; raises ValueError."""
-    if isinstance(size, int) and not isinstance(size, bool):
-        return size
-    found = _SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
-    if found is None:
-        raise ValueError(f'{size!r} is no size; write for example "10MB", "512KiB" or a number of bytes')
-    number, unit, binary = found.groups()
-    return int(float(number) * (1024 if binary else 1000) ** _FACTORS[unit.lower()])
 
 
 def _cert_files(cert: Any) -> tuple[str, str | None]:

@@ -1,0 +1,47 @@
+"""What came back, as authors see it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Response(Struct, gc=False):
+    """The answers to a datagram: as many as were asked for, in the order they came."""
+
+    answers: tuple[bytes, ...]
+    due_stamp: float
+    sent_stamp: float
+    done_stamp: float
+    bytes_sent: int
+    bytes_received: int
+    epoch_offset: float
+
+    @property
+    def body(self) -> bytes:
+        """The first answer; empty when none was asked for."""
+        return self.answers[0] if self.answers else b""
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8; what is not becomes the replacement character."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def due(self) -> float:
+        """When the request was planned, in epoch seconds."""
+        return self.due_stamp + self.epoch_offset
+
+    @property
+    def sent(self) -> float:
+        """When it was handed to the operating system, in epoch seconds."""
+        return self.sent_stamp + self.epoch_offset
+
+    @property
+    def done(self) -> float:
+        """When the last answer came, in epoch seconds."""
+        return self.done_stamp + self.epoch_offset
+
+    @property
+    def received_at(self) -> float:
+        """The same as `done`: the moment of this record for joins."""
+        return self.done
