@@ -82,6 +82,8 @@ def _kind(error: Exception) -> str:
         if isinstance(error, ValueError):
             return "data"
         return "closed" if "connection is closed" in str(error) else "params"
+    if isinstance(error, asyncpg.InternalClientError):
+        return "closed"  # the server said goodbye in the middle of something
     if isinstance(error, TimeoutError):
         return "timeout"
     if isinstance(error, socket.gaierror):

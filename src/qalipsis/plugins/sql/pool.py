@@ -112,7 +112,7 @@ class Pool:
                 )
             is_sound = True
         except StepError as error:
-            is_sound = error.kind not in ("timeout", "transaction")
+            is_sound = error.kind not in ("timeout", "transaction", "closed")
             raise
         finally:
             self._give_back(connection, is_sound)
