@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from qalipsis.engine.step import StepError
 from qalipsis.errors import ConfigurationError
@@ -85,6 +85,14 @@ class Resolver:
             raise StepError("dns", f"no address found for {host}")
         self._known[host, port] = self._now() + self._ttl, addresses
         return addresses
+
+
+class Opener(Protocol):
+    """Where connections come from: a `Connector`, or what stands in for the network in tests."""
+
+    async def open(self, target: Target, make: Callable[[], P], patience: float) -> tuple[P, Timings]: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Connector:
