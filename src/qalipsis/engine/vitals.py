@@ -40,4 +40,6 @@ class Vitals:
 
 
 def _p99(values: list[float]) -> float:
-    return float(np.percentile(values, 99)) if values else 0.0
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return float(np.percentile(values, 99))
