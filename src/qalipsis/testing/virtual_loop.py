@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable
+from math import ulp
 from typing import Any
 
 from qalipsis.errors import QalipsisError
@@ -29,6 +30,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.refused: NoNetwork | None = None
         """The first attempt to leave the process."""
         super().__init__(_Leaping(self._leap))
+        self._set_resolution()
 
     def time(self) -> float:
         return self._virtual_now
@@ -54,7 +56,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if self._outside:
             return False
         self._virtual_now += seconds
+        self._set_resolution()
         return True
+
+    def _set_resolution(self) -> None:
+        """Timers that are due within the clock's resolution fire at once: here none may be early.
+
+        With the nanosecond of a real clock, who sleeps until a moment, looks at the clock and sleeps again
+        would do so for ever, for no time passes.
+        """
+        self._clock_resolution = ulp(self._virtual_now)
 
     # What would leave the process.
 
