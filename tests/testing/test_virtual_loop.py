@@ -69,7 +69,7 @@ def test_who_looks_at_the_clock_before_sleeping_again_does_not_hang() -> None:
     async def main() -> None:
         until = now() + 1.0
         asyncio.get_running_loop().call_at(until - 5e-10, lambda: None)
-        while now() < until:
+        while now() < until:  # noqa: ASYNC110
             await asyncio.sleep(until - now())
 
     run(main)

@@ -1,5 +1,7 @@
 """For tests of scenarios, and of plugins: run a scenario in a test, stand in for its services."""
 
+from qalipsis.testing.check_source import check_source
+from qalipsis.testing.check_step import check_step
 from qalipsis.testing.fake_http import (
     FakeHttp,
     FakeRequest,
@@ -23,6 +25,8 @@ __all__ = [
     "NoNetwork",
     "VirtualClock",
     "VirtualLoop",
+    "check_source",
+    "check_step",
     "fake_answer",
     "fake_http",
     "fake_reset",

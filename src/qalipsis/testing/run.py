@@ -72,8 +72,12 @@ def run_scenario(
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return play.on_a_loop_of_its_own()
-    raise RuntimeError("run_scenario cannot wait in a running event loop: use `await run_scenario_async(…)`")
+        pass
+    else:
+        raise RuntimeError(
+            "run_scenario cannot wait in a running event loop: use `await run_scenario_async(…)`"
+        )
+    return play.on_a_loop_of_its_own()
 
 
 async def run_scenario_async(
