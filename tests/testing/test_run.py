@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -231,14 +232,22 @@ def test_a_scenario_that_does_not_end_is_told_with_how_far_it_came() -> None:
 
 
 def test_without_a_fake_the_network_is_refused_and_what_to_give_is_told() -> None:
-    with pytest.raises(Exception, match=r"wanted the address of shop\.example.*target=") as raised:
+    with pytest.raises(NoNetwork, match=r"http\.request needs a network.* give target="):
         run_scenario(visit())
-    assert "no network in virtual time" in str(raised.value)
+
+    @journey("late", minions=2)
+    async def late(minion: Any) -> None:
+        await minion.pause("1m")
+        await minion.do(shop.get("/"))
+
+    with pytest.raises(NoNetwork, match=r"http\.request needs a network"):
+        run_scenario(late)
 
 
 def test_a_network_used_by_user_code_is_refused() -> None:
     async def call(context: Any) -> None:
-        await asyncio.open_connection("127.0.0.1", 9)
+        with contextlib.suppress(Exception):
+            await asyncio.open_connection("127.0.0.1", 9)
 
     with pytest.raises(NoNetwork, match=r"a connection to 127\.0\.0\.1:9"):
         run_scenario(scenario("calling").start().execute(call).delay("10s"))
@@ -283,6 +292,8 @@ def test_on_a_virtual_loop_it_runs_at_once() -> None:
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         took, report = runner.run(both())
+        with pytest.raises(RuntimeError, match='leave clock="real" out'):
+            runner.run(run_scenario_async(visit(), target=fake_response(), clock="real"))
     assert took > 1.9
     assert_closed(report)
 

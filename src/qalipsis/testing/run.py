@@ -99,7 +99,10 @@ async def run_scenario_async(
     clock it runs on a loop of its own, in a thread.
     """
     play = _play_of(scenario, minions, profile, target, fakes, sources, clock, properties, seed, timeout)
-    if clock == "real" or isinstance(asyncio.get_running_loop(), VirtualLoop):
+    is_virtual = isinstance(asyncio.get_running_loop(), VirtualLoop)
+    if is_virtual and clock == "real":
+        raise RuntimeError('the running event loop has virtual time: leave clock="real" out')
+    if is_virtual or clock == "real":
         return await play.here()
     return await _in_a_thread(play)
 
@@ -158,21 +161,18 @@ class _Play:
     async def here(self) -> Report:
         """Run on the running loop."""
         loop = asyncio.get_running_loop()
-        clock: Clock = LoopClock(loop) if isinstance(loop, VirtualLoop) else SystemClock()
+        virtual = loop if isinstance(loop, VirtualLoop) else None
+        clock: Clock = SystemClock() if virtual is None else LoopClock(virtual)
         stage = Stage(clock.now)
-        fakes = Fakes(self.target, self.fakes, self.sources, stage)
+        fakes = Fakes(self.target, self.fakes, self.sources, stage, virtual is not None)
         script = Script(self.scenario, self.minions, self.profile, self.properties, fakes.settle)
         kit = Kit(load=script.load, make_engine=partial(_Engine, stage, fakes))
-        if isinstance(loop, VirtualLoop):
-            kit = replace(
-                kit,
-                make_clock=lambda offset: clock,
-                make_engine=partial(kit.make_engine, drain_seconds=SNAPSHOT_SECONDS),
-                make_collector=_NoCollector,
-            )
+        if virtual is not None:
+            virtual.on_refused = stage.broke
+            kit = _on_virtual_time(kit, clock)
         request = RunRequest(
             paths=(Path(script.file),),
-            settings=_settings(self.seed, loop),
+            settings=_settings(self.seed, virtual is not None),
             check_keys=script.check_keys,
             environment={"clock": self.clock},
         )
@@ -180,23 +180,20 @@ class _Play:
 
         def watch(live: Live) -> None:
             last[:] = [live]
-            if isinstance(loop, VirtualLoop) and loop.refused is not None:
-                run.stop(hard=True)
 
         deadline = asyncio.timeout(self.timeout)
         try:
             async with deadline, open_run(request, watch, kit) as run:
                 stage.on_broken = lambda: run.stop(hard=True)
                 report = await run.wait()
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise
-            raise TimeoutError(self._late(last)) from error
-        finally:
+        except Exception as error:
             if stage.broken is not None:
-                raise stage.broken
-        if isinstance(loop, VirtualLoop) and loop.refused is not None:
-            raise loop.refused
+                raise stage.broken from None
+            if deadline.expired():
+                raise TimeoutError(self._late(last)) from error
+            raise
+        if stage.broken is not None:
+            raise stage.broken
         return report
 
     def _late(self, last: list[Live]) -> str:
@@ -232,7 +229,16 @@ class _NoCollector:
     def close(self) -> None: ...
 
 
-def _settings(seed: int, loop: asyncio.AbstractEventLoop) -> Settings:
+def _on_virtual_time(kit: Kit, clock: Clock) -> Kit:
+    return replace(
+        kit,
+        make_clock=lambda offset: clock,
+        make_engine=partial(kit.make_engine, drain_seconds=SNAPSHOT_SECONDS),
+        make_collector=_NoCollector,
+    )
+
+
+def _settings(seed: int, is_virtual: bool) -> Settings:
     """The defaults, whatever lies in the working directory; how long it may take is the test's to say."""
     settings = Settings()
     configuration = settings.campaign.configuration
@@ -241,7 +247,7 @@ def _settings(seed: int, loop: asyncio.AbstractEventLoop) -> Settings:
         settings.campaign, seed=seed, configuration=replace(configuration, validation=validation)
     )
     head = settings.head
-    if isinstance(loop, VirtualLoop):
+    if is_virtual:
         head = replace(head, heartbeat_delay=SELDOM)
     return replace(settings, campaign=campaign, head=head, factory=replace(settings.factory, workers=0))
 

@@ -1,4 +1,4 @@
-"""What the fakes of one run share: when it began, and the first of them that broke."""
+"""What the fakes of one run share: when it began, and the first mistake of the test that showed."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._virtual_now = START
         self._outside = 0
-        self.refused: NoNetwork | None = None
-        """The first attempt to leave the process."""
+        self.on_refused: Callable[[NoNetwork], object] = lambda refusal: None
+        """Called with each attempt to leave the process: who makes it may swallow the error."""
         super().__init__(_Leaping(self._leap))
         self._set_resolution()
 
@@ -102,7 +102,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             f"a scenario on the virtual clock wanted {what}, and there is no network in virtual time: give "
             'run_scenario a fake for it (target=…, fakes={…} or sources={…}), or say clock="real"'
         )
-        self.refused = self.refused or refusal
+        self.on_refused(refusal)
         raise refusal
 
 
