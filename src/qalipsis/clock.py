@@ -23,5 +23,8 @@ class Clock(Protocol):
 
     def epoch(self, at: float) -> float: ...
 
+    def cpu(self) -> float:
+        """Seconds of processor time that this process has used."""
+
     def call_at(self, when: float, callback: Callable[[], None]) -> TimerHandle:
         """Call back at `when` or later, never before."""

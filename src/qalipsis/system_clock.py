@@ -14,6 +14,7 @@ class SystemClock:
     """`time.monotonic`, with timers of the event loop that is running when they are set."""
 
     now = staticmethod(time.monotonic)
+    cpu = staticmethod(time.process_time)
 
     def __init__(self, epoch_offset: float | None = None) -> None:
         self.epoch_offset = time.time() - time.monotonic() if epoch_offset is None else epoch_offset

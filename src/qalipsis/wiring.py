@@ -21,7 +21,9 @@ from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.memory import MemoryTransport
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.config.settings import Settings
+from qalipsis.factory.kit import Kit
 from qalipsis.factory.session import Identity, Session
+from qalipsis.factory.supervisor import MakeBody
 from qalipsis.factory.worker_process import WorkerProcess
 from qalipsis.factory.worker_task import WorkerTask
 from qalipsis.head.limits import Limits
@@ -38,7 +40,8 @@ class RunRequest:
     """A campaign on this machine: what to run, and everything the configuration says about it.
 
     `check_keys` is called with the configuration keys that the scenarios read, before anything starts; it
-    raises when the configuration holds others that nobody knows.
+    raises when the configuration holds others that nobody knows. `environment` is added to what the report
+    says of where the campaign ran.
     """
 
     paths: tuple[Path | str, ...]
@@ -46,6 +49,7 @@ class RunRequest:
     patterns: tuple[str, ...] = ()
     properties: Mapping[str, Any] = field(default_factory=dict)
     check_keys: Callable[[Collection[str]], None] = lambda keys: None
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Run:
@@ -71,14 +75,16 @@ class Run:
 
 
 @asynccontextmanager
-async def open_run(request: RunRequest, watch: Callable[[Live], None]) -> AsyncIterator[Run]:
+async def open_run(
+    request: RunRequest, watch: Callable[[Live], None], kit: Kit | None = None
+) -> AsyncIterator[Run]:
     """Start the workers and load the scenarios; leaves no process behind.
 
     Raises ScenarioErrors with every mistake of the scenarios, and ConfigurationError. `watch` is called each
-    second while the campaign runs.
+    second while the campaign runs. With a `kit`, the only worker is a task of this process and works with it.
     """
     settings = request.settings
-    clock = SystemClock()
+    clock = SystemClock() if kit is None else kit.make_clock(None)
     incarnation = time.time_ns() // 1_000_000
     transport, store = MemoryTransport(), MemoryStore()
     identity = Identity(
@@ -88,8 +94,12 @@ async def open_run(request: RunRequest, watch: Callable[[Live], None]) -> AsyncI
         tenant=settings.factory.tenant,
         tags=settings.factory.tags,
     )
-    workers = _workers(settings.factory.workers)
-    make_body = WorkerTask if workers == 0 else partial(WorkerProcess, settings.logging)
+    workers = _workers(settings.factory.workers) if kit is None else 0
+    make_body: MakeBody
+    if workers:
+        make_body = partial(WorkerProcess, settings.logging)
+    else:
+        make_body = WorkerTask if kit is None else partial(WorkerTask, kit=kit)
     session = Session(transport, clock, identity, max(1, workers), make_body)
     try:
         events = settings.events
@@ -143,5 +153,6 @@ def _campaign(request: RunRequest, workers: int) -> CampaignRequest:
             "system": platform.platform(),
             "cores": len(os.sched_getaffinity(0)),
             "workers": workers,
+            **request.environment,
         },
     )

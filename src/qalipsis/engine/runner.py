@@ -63,6 +63,7 @@ class WorkerEngine:
         campaign: str = "",
         collect_event: Callable[[Event], None] | None = None,
         event_filter: LevelFilter | None = None,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self._plans = plans
         self._scenarios = tuple(scenarios)
@@ -77,9 +78,10 @@ class WorkerEngine:
         self._campaign = campaign
         self._collect_event = collect_event
         self._event_filter = event_filter or LevelFilter()
+        self._drain_seconds = drain_seconds
         self._wheel = TimerWheel(clock)
         self._tasks = Tasks()
-        self._vitals = Vitals()
+        self._vitals = Vitals(clock)
         self._ledgers = {name: ScenarioLedger(memory, place) for place, name in enumerate(self._scenarios)}
         self._assemblies: dict[str, Assembly] = {}
         self._supplies: dict[str, Supply] = {}
@@ -172,7 +174,7 @@ class WorkerEngine:
             self._troupes[name].start(at, replays)
             if replays is not None:
                 self._wheel.call_at(replays.ends_at, self._supplies[name].stop)
-        self._drain_at = self._clock.now() + DRAIN_SECONDS
+        self._drain_at = self._clock.now() + self._drain_seconds
         self._wheel.call_at(self._drain_at, self._drain)
 
     async def wait_ended(self) -> None:
@@ -218,7 +220,7 @@ class WorkerEngine:
         now = self._clock.now()
         self._vitals.lag(now - self._drain_at)
         self.meters.drain()
-        self._drain_at = self._clock.now() + DRAIN_SECONDS
+        self._drain_at = self._clock.now() + self._drain_seconds
         self._wheel.call_at(self._drain_at, self._drain)
 
     def _arrivals(self, scenario: str) -> Ownership:

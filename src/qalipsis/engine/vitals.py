@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
+from qalipsis.clock import Clock
 from qalipsis.metrics.snapshot import WorkerHealth
 
 
 class Vitals:
     """Gathers one second's figures and hands them out once."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._lags: list[float] = []
         self._start_delays: list[float] = []
         self._dropped = 0
-        self._cpu_at = time.process_time()
-        self._wall_at = time.monotonic()
+        self._cpu_at = clock.cpu()
+        self._wall_at = clock.now()
         self.lag = self._lags.append
         self.start_delay = self._start_delays.append
 
     def take(self, dropped: int) -> WorkerHealth:
         """The figures since the last call; `dropped` is the running total of dropped starts."""
-        cpu, wall = time.process_time(), time.monotonic()
+        cpu, wall = self._clock.cpu(), self._clock.now()
         spent, elapsed = cpu - self._cpu_at, wall - self._wall_at
         self._cpu_at, self._wall_at = cpu, wall
         newly_dropped, self._dropped = dropped - self._dropped, dropped
@@ -40,4 +40,6 @@ class Vitals:
 
 
 def _p99(values: list[float]) -> float:
-    return float(np.percentile(values, 99)) if values else 0.0
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return float(np.percentile(values, 99))

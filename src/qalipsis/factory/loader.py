@@ -42,9 +42,26 @@ def load_plans(paths: Sequence[str | Path], values: Mapping[str, Any]) -> Loaded
         if module is not None:
             _declare(module, properties)
             found.update(_chains(module, mistakes))
-    mistakes.extend(properties.mistakes)
+    if not found and not mistakes and not properties.mistakes:
+        places = ", ".join(str(path) for path in paths)
+        mistakes.append(
+            Mistake(
+                places,
+                0,
+                "no scenario is defined here",
+                'a scenario is a module-level value: checkout = scenario("checkout")…',
+            )
+        )
+    return compile_plans(found.values(), properties, mistakes)
+
+
+def compile_plans(
+    chains: Iterable[Chain[Any]], properties: Properties, mistakes: Sequence[Mistake] = ()
+) -> Loaded:
+    """The plans of these scenarios; raises ScenarioErrors with all their mistakes, and those found before."""
+    mistakes = [*mistakes, *properties.mistakes]
     plans: dict[str, Plan] = {}
-    for chain in found.values():
+    for chain in chains:
         plan, problems = compile_chain(chain, properties)
         mistakes.extend(problems)
         if plan is None:
@@ -61,16 +78,6 @@ def load_plans(paths: Sequence[str | Path], values: Mapping[str, Any]) -> Loaded
                 )
             )
         plans[plan.name] = replace(plan, digest=_digest(plan.file))
-    if not found and not mistakes:
-        places = ", ".join(str(path) for path in paths)
-        mistakes.append(
-            Mistake(
-                places,
-                0,
-                "no scenario is defined here",
-                'a scenario is a module-level value: checkout = scenario("checkout")…',
-            )
-        )
     if mistakes:
         raise ScenarioErrors(tuple(replace(each, file=_shown(Path(each.file))) for each in mistakes))
     properties.freeze()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, assert_never
 
+from qalipsis.clock import Clock
 from qalipsis.cluster import topics
 from qalipsis.cluster.accompanied import accompanied
 from qalipsis.cluster.codec import Received, Sender
@@ -44,7 +44,6 @@ from qalipsis.cluster.transport import Transport
 from qalipsis.errors import CampaignRefused, FactoryError, ServiceUnavailable
 from qalipsis.factory.orders import Loaded
 from qalipsis.factory.supervisor import MakeBody, Supervisor
-from qalipsis.system_clock import SystemClock
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ class Session:
     def __init__(
         self,
         transport: Transport,
-        clock: SystemClock,
+        clock: Clock,
         identity: Identity,
         workers: int,
         make_body: MakeBody,
@@ -145,11 +144,11 @@ class Session:
             await self._publisher.say(topic, message, campaign)
 
     async def _beat(self, period: float) -> None:
-        cpu, wall = time.process_time(), self._clock.now()
+        cpu, wall = self._clock.cpu(), self._clock.now()
         while True:
             await asyncio.sleep(period)
             cpu_before, wall_before = cpu, wall
-            cpu, wall = time.process_time(), self._clock.now()
+            cpu, wall = self._clock.cpu(), self._clock.now()
             self._say(
                 topics.HANDSHAKE,
                 Heartbeat(

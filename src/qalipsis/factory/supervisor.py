@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from qalipsis.clock import Clock
 from qalipsis.cluster.messages import (
     AbortCampaign,
     AssignFactory,
@@ -39,7 +40,6 @@ from qalipsis.factory.orders import (
     WorkerAnswer,
 )
 from qalipsis.factory.worker_handle import Body, WorkerHandle, WorkerLost
-from qalipsis.system_clock import SystemClock
 
 LOAD_SECONDS: Final = 120.0
 PREPARE_SECONDS: Final = 60.0
@@ -71,7 +71,7 @@ class Supervisor:
 
     def __init__(
         self,
-        clock: SystemClock,
+        clock: Clock,
         workers: int,
         make_body: MakeBody,
         tell: Callable[[Feedback], None],
@@ -146,7 +146,7 @@ class Supervisor:
                         worker=assignment.first_worker + handle.index,
                         seed=assignment.seed,
                         speed_factor=assignment.speed_factor,
-                        epoch_offset=self._clock.epoch_offset,
+                        epoch_offset=self._clock.epoch(0.0),
                     ),
                     PREPARE_SECONDS,
                 )
@@ -184,7 +184,7 @@ class Supervisor:
         for handle, answer in zip(self._handles, await self._ask_all(directive), strict=True):
             if isinstance(answer, Failed):
                 raise _failure(handle, answer)
-        self._silence = asyncio.create_task(self._watch_silence(directive.at - self._clock.epoch_offset))
+        self._silence = asyncio.create_task(self._watch_silence(directive.at - self._clock.epoch(0.0)))
 
     async def stop(self, directive: StopScenario) -> None:
         """No new starts and passes."""

@@ -15,9 +15,8 @@ from qalipsis.engine.runner import WorkerEngine
 from qalipsis.engine.step import StepError
 from qalipsis.errors import CampaignRefused, QalipsisError, ScenarioErrors, ServiceUnavailable
 from qalipsis.factory import limits
-from qalipsis.factory.collector import Collector
 from qalipsis.factory.event_log import LoggedEvents
-from qalipsis.factory.loader import load_plans
+from qalipsis.factory.kit import Kit
 from qalipsis.factory.orders import (
     Done,
     Ended,
@@ -39,9 +38,10 @@ from qalipsis.metrics.snapshot import Snapshot
 from qalipsis.plan.compiler import descriptor
 from qalipsis.plan.model import Plan
 from qalipsis.plan.ownership import Ownership
-from qalipsis.system_clock import SystemClock
 
 SNAPSHOT_SECONDS = 1.0
+
+KIT = Kit()
 
 _log = logging.getLogger(__name__)
 
@@ -52,16 +52,17 @@ class Worker:
     An order that takes time is a task, so that an abort can interrupt it.
     """
 
-    def __init__(self, pipe: Pipe[Order], ledger_descriptor: int) -> None:
+    def __init__(self, pipe: Pipe[Order], ledger_descriptor: int, kit: Kit = KIT) -> None:
         self._pipe = pipe
         self._ledger_descriptor = ledger_descriptor
         self._plans: dict[str, Plan] = {}
         self._events: LoggedEvents | None = None
-        self._clock = SystemClock()
+        self._kit = kit
+        self._clock = kit.make_clock(None)
         self._engine: WorkerEngine | None = None
         self._task: asyncio.Task[WorkerAnswer] | None = None
         self._ticker: asyncio.Task[None] | None = None
-        self._collector = Collector()
+        self._collector = kit.make_collector()
         self._encoder = msgspec.msgpack.Encoder()
 
     async def run(self) -> None:
@@ -102,7 +103,7 @@ class Worker:
 
     def _load(self, order: Load) -> Loaded | Mistaken:
         try:
-            found = load_plans(order.paths, WorkerProperties(order.properties, os.environ))
+            found = self._kit.load(order.paths, WorkerProperties(order.properties, os.environ))
         except ScenarioErrors as error:
             return Mistaken(mistakes=tuple((m.file, m.line, m.message, m.hint) for m in error.mistakes))
         self._plans = found.plans
@@ -113,8 +114,8 @@ class Worker:
         )
 
     async def _prepare(self, order: Prepare) -> Prepared:
-        self._clock = SystemClock(order.epoch_offset)
-        self._engine = engine = WorkerEngine(
+        self._clock = self._kit.make_clock(order.epoch_offset)
+        self._engine = engine = self._kit.make_engine(
             self._plans,
             tuple(order.minions),
             map_ledger(self._ledger_descriptor, len(order.minions)),
@@ -160,7 +161,7 @@ class Worker:
     def _start(self, at: float) -> Done | Failed:
         if self._engine is None:
             return _failed("there is nothing to start: no campaign was prepared")
-        start = at - self._clock.epoch_offset
+        start = at - self._clock.epoch(0.0)
         self._collector.open(self._clock.now())
         self._engine.start(start)
         self._ticker = asyncio.create_task(self._tick(self._engine, start))

@@ -32,6 +32,9 @@ class VirtualClock:
     def epoch(self, at: float) -> float:
         return at + self._epoch_offset
 
+    def cpu(self) -> float:
+        return 0.0  # what is computed takes no virtual time
+
     def call_at(self, when: float, callback: Callable[[], None]) -> VirtualTimer:
         timer = VirtualTimer(callback)
         heappush(self._timers, (max(when, self._now), next(self._order), timer))

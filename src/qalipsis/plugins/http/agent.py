@@ -10,7 +10,7 @@ from typing import Any
 from qalipsis.clock import Clock
 from qalipsis.engine.step import StepError, StepMinion, Wheel
 from qalipsis.metrics.meters import StepMeters
-from qalipsis.plugins.http.connect import Connector
+from qalipsis.plugins.http.connect import Connector, Opener
 from qalipsis.plugins.http.exchange import Commons, Connection
 from qalipsis.plugins.http.message import Message
 from qalipsis.plugins.http.pool import OnDemand, Pool, Seat, Supply
@@ -25,13 +25,15 @@ CONNECTING_AT_ONCE = 100
 class Agent:
     """One client's side of the wire; closed when the last step is."""
 
-    def __init__(self, settings: Settings, clock: Clock, wheel: Wheel) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, wheel: Wheel, connector: Opener | None = None
+    ) -> None:
         self.settings = settings
         self.origin = settings.target.origin
         self._now = clock.now
         self._wheel = wheel
         self._commons = Commons(clock.now, wheel, settings.max_body)
-        self._connector = Connector(settings, clock.now)
+        self._connector = connector or Connector(settings, clock.now)
         self._on_demand = OnDemand()
         self._is_reached = False
         self._pools: dict[tuple[str, str, int], Pool] = {}

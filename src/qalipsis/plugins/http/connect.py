@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from qalipsis.engine.dialing import Resolver, connect_any, connect_failure
 from qalipsis.engine.step import StepError
@@ -25,6 +25,14 @@ class Timings(NamedTuple):
     dns: float
     connect: float
     tls: float
+
+
+class Opener(Protocol):
+    """Where connections come from: a `Connector`, or what stands in for the network in tests."""
+
+    async def open(self, target: Target, make: Callable[[], P], patience: float) -> tuple[P, Timings]: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Connector:
