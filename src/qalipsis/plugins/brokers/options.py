@@ -26,7 +26,7 @@ class Security:
 
 def security(client: str, verify: Any, cert: Any) -> Security:
     """Of options without problems."""
-    pair = None
+    pair: tuple[str, str | None] | None = None
     if isinstance(cert, tuple | list):
         pair = os.fspath(cert[0]), os.fspath(cert[1])
     elif cert is not None:

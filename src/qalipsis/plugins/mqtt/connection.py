@@ -22,7 +22,7 @@ SOON = 0.5
 class Connection(asyncio.Protocol):
     """Publishes and subscribes. It is used until it is lost, and then never again."""
 
-    def __init__(self, settings: Settings, on_message: OnMessage | None = None) -> None:
+    def __init__(self, settings: Settings, on_message: OnMessage | None, unreleased: set[int]) -> None:
         self._settings = settings
         self._where = settings.where
         self._version = settings.version
@@ -36,8 +36,7 @@ class Connection(asyncio.Protocol):
         """Done when the connection is; the reason is what waiting requests fail with."""
         self._answers: dict[int, asyncio.Future[int | StepError]] = {}
         """Requests that wait for their reason code, by packet identifier."""
-        self._unreleased: set[int] = set()
-        """Messages of QoS 2 that were received, and that the broker may send again."""
+        self._unreleased = unreleased
         self._last_id = 0
         self._is_congested = False
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -73,6 +72,8 @@ class Connection(asyncio.Protocol):
         if welcome.code:
             raise self._unwelcome(welcome)
         self.welcome = welcome
+        if not welcome.has_session:
+            self._unreleased.clear()
         if welcome.keep_alive is not None:
             self._keep_alive = float(welcome.keep_alive)
         self._keep_in_touch()
@@ -222,9 +223,10 @@ class Connection(asyncio.Protocol):
             self._on_message(message)
 
     async def _ask(self, packet_id: int, packet: bytes) -> int:
-        answer = self._answers[packet_id] = self._loop.create_future()
+        answer: asyncio.Future[int | StepError] = self._loop.create_future()
+        self._answers[packet_id] = answer
         self._write(packet)
-        # Who gives up leaves the identifier taken: the broker's answer frees it, or the end of the connection.
+        # Who gives up leaves the identifier taken until the broker answers.
         code = await answer
         if isinstance(code, StepError):
             raise StepError(code.kind, str(code))  # one each: an exception collects where it was raised
@@ -326,12 +328,17 @@ async def open_connection(
     on_message: OnMessage | None = None,
     is_clean: bool = True,
     session_seconds: int = 0,
+    unreleased: set[int] | None = None,
 ) -> Connection:
-    """A connection that is logged in, within the client's timeout. Raises StepError."""
+    """A connection that is logged in, within the client's timeout. Raises StepError.
+
+    `unreleased` are the messages of QoS 2 that the session has received and the broker may send again.
+    """
+    received = set() if unreleased is None else unreleased
     made: list[Connection] = []
 
     def make() -> Connection:
-        made.append(Connection(settings, on_message))
+        made.append(Connection(settings, on_message, received))
         return made[-1]
 
     try:

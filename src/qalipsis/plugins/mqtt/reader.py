@@ -45,6 +45,7 @@ class SubscribeReader:
         self._connector: Connector | None = None
         self._connection: Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._unreleased: set[int] = set()
         self._dropped = 0
         self._bad = 0
 
@@ -109,6 +110,7 @@ class SubscribeReader:
             self._receive,
             is_clean=is_first or settings.version != 5,
             session_seconds=SESSION_SECONDS if settings.version == 5 else 0,
+            unreleased=self._unreleased,
         )
         try:
             self._meters.phase("connect", self._now() - began)

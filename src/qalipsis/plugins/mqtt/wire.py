@@ -64,7 +64,7 @@ class Packets:
     def __init__(self) -> None:
         self._rest = bytearray()
         self._needed = 0
-        """Bytes of the packet that is not complete, where known: a long one is not looked at for each part."""
+        """Bytes of the packet that is not complete: a long one is not looked at for each of its parts."""
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """(First byte, body) of every packet that is complete. Raises MalformedPacket."""
@@ -102,7 +102,7 @@ def connect(
     is_clean: bool,
     session_seconds: int,
 ) -> bytes:
-    """Ask to be let in. `session_seconds` is how long the broker keeps the session of a lost client (MQTT 5)."""
+    """Ask to be let in; the broker keeps the session of a lost client for `session_seconds` (MQTT 5)."""
     flags = 0x02 if is_clean else 0
     payload = _text(client_id)
     if user is not None:
@@ -126,9 +126,7 @@ def publish(topic: bytes, payload: bytes, qos: int, retain: bool, packet_id: int
     return _packet(0x30 | qos << 1 | retain, body + payload)
 
 
-def subscribe(
-    packet_id: int, topic_filter: str, qos: int, version: int, sends_retained: bool = True
-) -> bytes:
+def subscribe(packet_id: int, topic_filter: str, qos: int, version: int, sends_retained: bool) -> bytes:
     options = qos if sends_retained or version != 5 else qos | 0x20
     properties = b"\x00" if version == 5 else b""
     return _packet(0x82, _short(packet_id) + properties + _text(topic_filter) + bytes((options,)))

@@ -1,0 +1,99 @@
+"""One connection to a RabbitMQ broker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import aiormq
+from aiormq.abc import AbstractChannel
+from aiormq.connection import TransportFactory
+from yarl import URL
+
+from qalipsis.engine.step import StepError
+from qalipsis.plugins.brokers.connect import Connector
+from qalipsis.plugins.rabbitmq.failures import FAILURES, channel_failure, connect_failure
+from qalipsis.plugins.rabbitmq.settings import Settings
+
+HEARTBEAT_SECONDS = 5
+"""The driver gives up a silent connection after three of them and a bit: in time for a reader to recover."""
+
+# The driver logs what it also raises; here each failure is told once, by whoever it fails.
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+
+
+async def open_connection(connector: Connector, settings: Settings) -> aiormq.Connection:
+    """A connection that is logged in, within the client's timeout. Raises StepError."""
+    address = settings.address
+    url = URL.build(
+        scheme="amqp",  # TLS is the connector's
+        user=address.user,
+        password=address.password,
+        host=address.host,
+        port=address.port,
+        path="/" + settings.virtual_host.removeprefix("/"),
+        query={"heartbeat": str(HEARTBEAT_SECONDS), "name": "qalipsis"},
+    )
+    connection = aiormq.Connection(url, transport_factory=_Dialled(connector, settings.timeout))
+    try:
+        async with asyncio.timeout(settings.timeout):
+            await connection.connect()
+    except TimeoutError as error:
+        await connection.close()
+        raise StepError(
+            "connect-timeout", f"{settings.where} did not let a client in within {settings.timeout:g} s"
+        ) from error
+    except StepError:
+        await connection.close()
+        raise
+    except FAILURES as error:
+        await connection.close()
+        raise connect_failure(error, settings) from error
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def open_channel(
+    connection: aiormq.Connection, settings: Settings, has_confirms: bool
+) -> AbstractChannel:
+    """Raises StepError."""
+    try:
+        async with asyncio.timeout(settings.timeout):
+            return await connection.channel(publisher_confirms=has_confirms)
+    except TimeoutError as error:
+        raise StepError(
+            "timeout", f"{settings.where} opened no channel within {settings.timeout:g} s"
+        ) from error
+    except FAILURES as error:
+        raise channel_failure(error, settings, "a channel") from error
+
+
+async def close_connection(connection: aiormq.Connection) -> None:
+    """Bounded, also when the broker does not answer."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await connection.close()
+    except (TimeoutError, *FAILURES):
+        pass
+
+
+CLOSE_SECONDS = 5.0
+
+
+class _Dialled(TransportFactory):
+    """Lets our connector open the driver's sockets, so that its failures have our classes and names."""
+
+    def __init__(self, connector: Connector, seconds: float) -> None:
+        self._connector = connector
+        self._seconds = seconds
+
+    async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        transport, protocol = await self._connector.open(
+            lambda: asyncio.StreamReaderProtocol(reader, loop=loop), self._seconds
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
