@@ -173,14 +173,15 @@ class Connection(asyncio.Protocol):
         self._tell_room()
 
     def data_received(self, data: bytes) -> None:
+        if not self._heard_at and data[0] >> 4 != wire.CONNACK:
+            self._break("it did not begin with a CONNACK")
+            return
         self._heard_at = self._loop.time()
         try:
             for first, body in self._packets.feed(data):
                 self._receive(first, body)
         except wire.MalformedPacket as error:
-            self._lose(StepError("protocol", f"{self._where} sent what is no MQTT: {error}"))
-            if self._transport is not None:
-                self._transport.abort()
+            self._break(str(error))
 
     # inside
 
@@ -300,6 +301,11 @@ class Connection(asyncio.Protocol):
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def _break(self, what: str) -> None:
+        self._lose(StepError("protocol", f"{self._where} sent what is no MQTT: {what}"))
+        assert self._transport is not None
+        self._transport.abort()
 
     def _raise_lost(self) -> NoReturn:
         why = self.lost.result()

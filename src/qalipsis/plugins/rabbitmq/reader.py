@@ -247,7 +247,7 @@ class QueueReader:
         self._meters.count("bad-records")
         if self._bad == 1:
             _log.warning(
-                "%s: a message with the routing key %r cannot be decoded (%s: %s); such messages are left out, "
+                "%s: a message with the routing key %r cannot be decoded (%s: %s); those are left out, "
                 "and counted as bad-records",
                 self._name,
                 routing_key,
