@@ -74,6 +74,26 @@ class Reading:
         return caught.value
 
 
+async def dealt(readings: list[Reading], count: int) -> list[list[Any]]:
+    """What each of the readings gets of so many records. Ends the readings."""
+    shares: list[list[Any]] = [[] for _ in readings]
+
+    async def collect(reading: Reading, share: list[Any]) -> None:
+        while True:
+            share += await reading.take(1)
+
+    tasks = [
+        asyncio.create_task(collect(reading, share)) for reading, share in zip(readings, shares, strict=True)
+    ]
+    try:
+        await until(lambda: sum(map(len, shares)) >= count)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return shares
+
+
 class Bench:
     """A worker with nothing but steps and readers."""
 

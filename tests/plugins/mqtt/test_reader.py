@@ -9,7 +9,7 @@ import pytest
 from qalipsis.errors import ServiceUnavailable
 from qalipsis.plugins import mqtt
 from qalipsis.plugins.brokers import recovery
-from tests.plugins.brokers.bench import Bench, until
+from tests.plugins.brokers.bench import Bench, dealt, until
 from tests.services.mosquitto import Mosquitto
 
 from .brokers import Broker, broker_that
@@ -34,7 +34,8 @@ async def test_readers_of_a_group_share_the_messages(mosquitto: Mosquitto, bench
     publish = client.publish(where, lambda n: n, qos=1)
     for n in range(20):
         await bench.ask(publish, n)
-    shares = [await reading.take(10) for reading in readings]
+    shares = await dealt(readings, 20)
+    assert all(shares)
     assert sorted(message.payload for share in shares for message in share) == list(range(20))
 
 
@@ -71,7 +72,7 @@ async def test_a_subscription_that_is_refused_ends_the_start(bench: Bench) -> No
 async def test_a_broker_that_is_down_or_refuses_the_login_ends_the_start(
     mosquitto: Mosquitto, bench: Bench
 ) -> None:
-    with pytest.raises(ServiceUnavailable, match="127.0.0.1:1 refuses"):
+    with pytest.raises(ServiceUnavailable, match=r"127\.0\.0\.1:1 refuses"):
         await bench.read(mqtt.client("mqtt://127.0.0.1:1").subscribe("t"))
     url = mosquitto.secured_url.replace("//qalipsis:", "//anna:wrong-")
     with pytest.raises(ServiceUnavailable, match="'anna'") as caught:
@@ -169,9 +170,7 @@ async def test_a_reader_leaves_no_session_behind(bench: Bench) -> None:
         reading = await bench.read(mqtt.client(broker.url).subscribe("t"))
         await reading.reader.aclose()
         await reading.reader.aclose()
-        async with asyncio.timeout(5):
-            while not farewells:
-                await asyncio.sleep(0.001)
+        await until(lambda: len(farewells) > 0)
     assert farewells == [b"\x00\x05\x11\x00\x00\x00\x00"]
 
 
@@ -191,9 +190,7 @@ async def test_a_message_of_qos_2_that_is_sent_again_is_read_once(bench: Bench) 
     async with broker_that(behave) as broker:
         reading = await bench.read(mqtt.client(broker.url).subscribe("t", qos=2))
         assert [m.payload for m in await reading.take(1)] == [12]
-        async with asyncio.timeout(5):
-            while not broker.left:
-                await asyncio.sleep(0.001)
+        await until(lambda: broker.left > 0)
         assert await reading.is_silent(0.05)
 
 

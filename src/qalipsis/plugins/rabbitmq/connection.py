@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, SupportsIndex
 
 import aiormq
 from aiormq.abc import AbstractChannel
 from aiormq.connection import TransportFactory
+from pamqp import commands, frame
+from pamqp.exceptions import PAMQPException
 from yarl import URL
 
 from qalipsis.engine.step import StepError
@@ -35,7 +38,8 @@ async def open_connection(connector: Connector, settings: Settings) -> aiormq.Co
         path="/" + settings.virtual_host.removeprefix("/"),
         query={"heartbeat": str(HEARTBEAT_SECONDS), "name": "qalipsis"},
     )
-    connection = aiormq.Connection(url, transport_factory=_Dialled(connector, settings.timeout))
+    dialled = _Dialled(connector, settings.timeout)
+    connection = aiormq.Connection(url, transport_factory=dialled)
     try:
         async with asyncio.timeout(settings.timeout):
             await connection.connect()
@@ -49,10 +53,11 @@ async def open_connection(connector: Connector, settings: Settings) -> aiormq.Co
         raise
     except FAILURES as error:
         await connection.close()
-        raise connect_failure(error, settings) from error
+        raise connect_failure(error, dialled.refusal(), settings) from error
     except BaseException:
         await connection.close()
         raise
+    dialled.forget()
     return connection
 
 
@@ -83,16 +88,48 @@ async def close_connection(connection: aiormq.Connection) -> None:
 CLOSE_SECONDS = 5.0
 
 
+class _Reader(asyncio.StreamReader):
+    """Keeps what a broker says while it lets a client in."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.heard: bytearray | None = bytearray()
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        if self.heard is not None:
+            self.heard.extend(data)
+        super().feed_data(data)
+
+
 class _Dialled(TransportFactory):
     """Lets our connector open the driver's sockets, so that its failures have our classes and names."""
 
     def __init__(self, connector: Connector, seconds: float) -> None:
         self._connector = connector
         self._seconds = seconds
+        self._reader: _Reader | None = None
+
+    def refusal(self) -> str:
+        """Why the broker closed the connection, if it said so: the driver keeps some reasons to itself."""
+        heard = b"" if self._reader is None else bytes(self._reader.heard or b"")
+        while heard:
+            try:
+                size, _, received = frame.unmarshal(heard)
+            except PAMQPException:
+                break
+            if isinstance(received, commands.Connection.Close):
+                return str(received.reply_text)
+            heard = heard[size:]
+        return ""
+
+    def forget(self) -> None:
+        """Connected: what comes now is the driver's alone."""
+        if self._reader is not None:
+            self._reader.heard = None
 
     async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(loop=loop)
+        reader = self._reader = _Reader(loop=loop)
         transport, protocol = await self._connector.open(
             lambda: asyncio.StreamReaderProtocol(reader, loop=loop), self._seconds
         )

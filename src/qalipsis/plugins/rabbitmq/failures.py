@@ -13,10 +13,9 @@ FAILURES = (exceptions.AMQPError, ConnectionError, RuntimeError)
 """What a driver may raise: it says RuntimeError when a channel or a connection is closed already."""
 
 
-def connect_failure(error: Exception, settings: Settings) -> StepError:
-    """Why there is no connection."""
+def connect_failure(error: Exception, said: str, settings: Settings) -> StepError:
+    """Why there is no connection; `said` is what the broker gave as its reason, if it did."""
     where, user, host = settings.where, settings.address.user, settings.virtual_host
-    said = str(error)
     if isinstance(error, exceptions.ProbableAuthenticationError | exceptions.AuthenticationError):
         return StepError(
             "auth", f"{where} refused the user {user!r}; correct user and password in the client's address"
@@ -32,7 +31,7 @@ def connect_failure(error: Exception, settings: Settings) -> StepError:
             f"{where} refused the user {user!r} access to the virtual host {host!r}; grant it, "
             "or correct the client's address",
         )
-    return StepError("connect-failed", f"no connection with {where}: {reason(error)}")
+    return StepError("connect-failed", f"no connection with {where}: {said or reason(error)}")
 
 
 def channel_failure(error: BaseException, settings: Settings, about: str) -> StepError:

@@ -140,7 +140,12 @@ class ProduceStep:
                 "refused", f"{where} did not take responsibility for a message to {_target(exchange)}"
             ) from error
         except FAILURES as error:
-            raise channel_failure(error, self._settings, _target(exchange)) from error
+            why: BaseException = error
+            if channel.is_closed and not channel.closing.cancelled():
+                why = (
+                    channel.closing.exception() or error
+                )  # it says what for, the error only that it is closed
+            raise channel_failure(why, self._settings, _target(exchange)) from error
 
     async def _look(self) -> None:
         spec, settings = self._spec, self._settings
