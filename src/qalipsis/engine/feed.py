@@ -16,6 +16,8 @@ from qalipsis.metrics.meters import StepMeters
 
 BUFFER = 10_000
 """Records read ahead by a feed that says nothing else."""
+OWN_BUFFER = 100
+"""Records read ahead by a minion that reads by itself: there may be thousands of them."""
 
 
 def nobody() -> None:

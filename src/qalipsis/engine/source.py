@@ -23,6 +23,8 @@ class ReaderRuntime:
     group: str | None
     """Readers with the same group share the records of a source whose service deals them out (a consumer
     group). None: this reader reads everything by itself, and leaves nothing behind in the service."""
+    is_counting: bool = True
+    """False: all workers read these records, to keep a share each, and another one counts the reader's figures."""
 
 
 class Reader(Protocol):

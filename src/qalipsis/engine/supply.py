@@ -97,7 +97,7 @@ class Supply:
         finally:
             await reader.aclose()
         return feed.Sequential(
-            lambda: feed.Unicast(meters, self._scene.wheel),
+            lambda: feed.Unicast(meters, self._scene.wheel, buffer=feed.OWN_BUFFER),
             lambda sink: Pump(make_reader, runtime, sink),
             self._scene.background,
         )
@@ -120,7 +120,9 @@ class Supply:
         shard: Shard | None,
         is_endless: bool = False,
     ) -> Pump:
-        pump = Pump(self._reader_of(source), self._runtime(meters, group), sink, shard, is_endless)
+        is_counting = shard is None or self._place.is_first
+        runtime = self._runtime(meters, group, is_counting)
+        pump = Pump(self._reader_of(source), runtime, sink, shard, is_endless)
         await pump.open()
         pump.start(self._scene.background)
         return pump
@@ -148,5 +150,5 @@ class Supply:
         make = self._find_source(source.kind)
         return lambda: make(source)
 
-    def _runtime(self, meters: StepMeters, group: str | None) -> ReaderRuntime:
-        return ReaderRuntime(self._scene.clock, meters, group)
+    def _runtime(self, meters: StepMeters, group: str | None, is_counting: bool = True) -> ReaderRuntime:
+        return ReaderRuntime(self._scene.clock, meters, group, is_counting)
