@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -14,8 +15,13 @@ WELCOME = b"\x20\x03\x00\x00\x00"
 class Broker:
     """One broker with one kind of behaviour."""
 
-    def __init__(self, behaviour: Callable[[Broker, asyncio.StreamWriter, int, bytes], None]) -> None:
+    def __init__(
+        self,
+        behaviour: Callable[[Broker, asyncio.StreamWriter, int, bytes], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._behaviour = behaviour
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self.address = ""
@@ -27,10 +33,10 @@ class Broker:
 
     @property
     def url(self) -> str:
-        return f"mqtt://{self.address}"
+        return f"mqtt{'s' if self._tls else ''}://{self.address}"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
@@ -113,9 +119,9 @@ class Broker:
 
 @asynccontextmanager
 async def broker_that(
-    behaviour: Callable[[Broker, asyncio.StreamWriter, int, bytes], None],
+    behaviour: Callable[[Broker, asyncio.StreamWriter, int, bytes], None], tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Broker]:
-    broker = Broker(behaviour)
+    broker = Broker(behaviour, tls)
     await broker.start()
     try:
         yield broker

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from qalipsis.language.durations import duration_problems, seconds
@@ -21,6 +20,13 @@ def checked_short(what: str, value: Any) -> str:
     if len(value.encode()) > SHORT:
         raise ValueError(f"{what} has at most {SHORT} bytes, and {value[:40]!r}… has {len(value.encode())}")
     return value
+
+
+def _is_single(value: float) -> bool:
+    try:
+        return bool(struct.unpack("f", struct.pack("f", value))[0] == value)
+    except OverflowError:
+        return False
 
 
 def checked_property(name: str, value: Any) -> Any:
@@ -41,24 +47,43 @@ def checked_property(name: str, value: Any) -> Any:
     return str(round(seconds(value) * 1000))
 
 
+def _is_single(value: float) -> bool:
+    try:
+        return bool(struct.unpack("f", struct.pack("f", value))[0] == value)
+    except OverflowError:
+        return False
+
+
 def _headers(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"headers={value!r} should be a mapping")
-    for name in value:
-        checked_short("the name of a header", name)
-    for name, item in value.items():
-        _check_field(name, item)
-    return dict(value)
+    return {_name(name): _field(name, item) for name, item in value.items()}
 
 
-def _check_field(name: str, value: Any) -> None:
+def _name(name: Any) -> str:
+    return checked_short("the name of a header", name)
+
+
+def _field(name: str, value: Any) -> Any:
+    """The value in the types that the driver knows."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, bytes):
+        return bytearray(value)
     if isinstance(value, Mapping):
-        for item in value.values():
-            _check_field(name, item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check_field(name, item)
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError(f"the header {name!r} has a number of more than 64 bits")
-    elif value is not None and not isinstance(value, bool | int | float | str | bytes | datetime | Decimal):
-        raise ValueError(f"the header {name!r} cannot be a {type(value).__name__}; AMQP has no such type")
+        return {_name(key): _field(name, item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_field(name, item) for item in value]
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"the header {name!r} has a number of more than 64 bits")
+        return value
+    if isinstance(value, float):
+        if not _is_single(value):
+            # The driver would round it, or fail.
+            raise ValueError(
+                f"the header {name!r}: {value!r} does not fit in the 32 bits that the driver has for it; "
+                "give a text or a whole number"
+            )
+        return value
+    raise ValueError(f"the header {name!r} cannot be a {type(value).__name__}; give a text")
