@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -18,6 +19,7 @@ from qalipsis.language.chain import Chain
 from qalipsis.metrics.ledger import ScenarioLedger, Slot, ledger_bytes
 from qalipsis.metrics.meters import WorkerMeters
 from qalipsis.plan.compiler import compile_chain
+from qalipsis.plan.model import Plan
 from qalipsis.plan.ownership import Ownership
 from qalipsis.plan.properties import Properties
 from qalipsis.system_clock import SystemClock
@@ -198,11 +200,21 @@ async def play(
     chain: Chain[Any], workers: int = 1, properties: dict[str, Any] | None = None, seconds: float = PATIENCE
 ) -> Played:
     """Run a scenario to its end in so many workers of this process."""
-    clock = SystemClock()
-    engines, ledgers, names = [], [], []
-    for worker in range(workers):
+
+    def compiled() -> Plan:
         plan, mistakes = compile_chain(chain, Properties(properties or {}))
         assert plan is not None, mistakes
+        return plan
+
+    return await play_plan(compiled, workers, seconds)
+
+
+async def play_plan(make_plan: Callable[[], Plan], workers: int = 1, seconds: float = PATIENCE) -> Played:
+    """The same with a plan for each worker."""
+    clock, campaign = SystemClock(), f"test-{uuid4().hex}"
+    engines, ledgers, names = [], [], []
+    for worker in range(workers):
+        plan = make_plan()
         memory = memoryview(bytearray(ledger_bytes(1)))
         ledgers.append(ScenarioLedger(memory, 0))
         ledgers[-1].lease[0] = float("inf")
@@ -214,7 +226,7 @@ async def play(
                 Ownership((1,) * workers),
                 worker,
                 clock,
-                campaign=f"test-{id(chain)}",
+                campaign=campaign,
             )
         )
         names.append((plan.name, plan.minions))

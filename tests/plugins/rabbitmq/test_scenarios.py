@@ -51,7 +51,7 @@ async def test_workers_share_a_queue(rabbitmq: Rabbitmq, tools: Tools) -> None:
     )
     playing = asyncio.create_task(play(chain, workers=2))
     await asyncio.sleep(0.3)
-    await tools.put(queue, *(str(n).encode() for n in range(20)))
+    await tools.put(queue, *(str(n).encode() for n in range(60)))
     played = await playing
     assert played.counter("take", "records-delivered") == 20
     assert all(played.step("take", worker).counters["records-consumed"] > 0 for worker in range(2))

@@ -44,7 +44,7 @@ def test_a_mistake_in_a_client_is_one_sentence(options: dict[str, Any], problem:
         (BROKER.produce(routing_key="q", body="x", headers=["a"]), "should be a mapping"),
         (
             BROKER.produce(routing_key="q", body="x", headers={"a": object()}),
-            "cannot be a object; give a text",
+            "cannot be of the type object",
         ),
         (BROKER.produce(routing_key="q", body="x", headers={"a": 2**70}), "more than 64 bits"),
         (BROKER.produce(routing_key="q", body="x", priority=256), "from 0 to 255"),
@@ -52,11 +52,11 @@ def test_a_mistake_in_a_client_is_one_sentence(options: dict[str, Any], problem:
         (BROKER.produce(routing_key="q", body="x", message_id=7), "message_id=7 should be a text"),
         (BROKER.produce(routing_key="q", body="x", persistent=1), "True or False"),
         (BROKER.produce(routing_key="q", body="x", mandatory=True, confirm=False), "leave confirm=False out"),
-        (BROKER.consume(""), "needs the name of a queue"),
+        (BROKER.consume(""), "consume needs the name of its queue"),
         (BROKER.consume("q", prefetch=0), "prefetch=0"),
         (BROKER.consume("q", ack="yes"), "True or False"),
         (BROKER.consume("q", decode="xml"), "should be 'json', str, bytes"),
-        (BROKER.subscribe(""), "needs the name of a exchange"),
+        (BROKER.subscribe(""), "subscribe needs the name of its exchange"),
         (BROKER.subscribe("e", 7), "routing_key=7"),
     ],
 )

@@ -145,6 +145,9 @@ class SubscribeReader:
                 connection = self._connection = await recovered(lambda: self._subscribed(is_first=False), why)
         except StepError as error:
             self._inbox.fail(error)
+        except Exception as error:  # a reader that stays silent would look like a service that does
+            _log.exception("reading %s broke", self._settings.where)
+            self._inbox.fail(StepError(type(error).__name__, str(error)))
 
     def _receive(self, message: wire.Received) -> None:
         received_at = self._epoch + self._now()

@@ -40,6 +40,8 @@ async def open_connection(connector: Connector, settings: Settings) -> aiormq.Co
     )
     dialled = _Dialled(connector, settings.timeout)
     connection = aiormq.Connection(url, transport_factory=dialled)
+    # Without bound, so that no Close-Ok is left out because it is full. Producers wait for each message.
+    connection.write_queue = asyncio.Queue()
     try:
         async with asyncio.timeout(settings.timeout):
             await connection.connect()
@@ -67,7 +69,9 @@ async def open_channel(
     """Raises StepError."""
     try:
         async with asyncio.timeout(settings.timeout):
-            return await connection.channel(publisher_confirms=has_confirms)
+            channel = await connection.channel(publisher_confirms=has_confirms)
+            channel.write_queue = _Gate(connection.write_queue)  # type: ignore[attr-defined]
+            return channel
     except TimeoutError as error:
         raise StepError(
             "timeout", f"{settings.where} opened no channel within {settings.timeout:g} s"
@@ -86,6 +90,29 @@ async def close_connection(connection: aiormq.Connection) -> None:
 
 
 CLOSE_SECONDS = 5.0
+
+
+class _Gate(asyncio.Queue[Any]):
+    """What a channel writes to, until it has confirmed that the broker closed it.
+
+    The driver lets messages follow that were about to be sent. The broker would end the whole connection for
+    it, and with it the channels of other steps.
+    """
+
+    def __init__(self, queue: asyncio.Queue[Any]) -> None:
+        super().__init__()
+        self._frames = queue
+        self._is_shut = False
+
+    async def put(self, item: Any) -> None:
+        if self._is_shut:
+            raise aiormq.exceptions.ChannelInvalidStateError("closed by the broker")
+        self._frames.put_nowait(item)
+
+    def put_nowait(self, item: Any) -> None:
+        """The driver sends nothing but the confirmation this way."""
+        self._is_shut = True
+        self._frames.put_nowait(item)
 
 
 class _Reader(asyncio.StreamReader):

@@ -52,7 +52,7 @@ def name_problems(verb: str, what: str, value: Any) -> Iterator[str]:
         yield str(error)
         return
     if not value:
-        yield f"{verb} needs the name of a {what}"
+        yield f"{verb} needs the name of its {what}"
 
 
 def _part_problems(name: str, value: Any, check: Callable[[Any], Any]) -> Iterator[str]:

@@ -22,13 +22,6 @@ def checked_short(what: str, value: Any) -> str:
     return value
 
 
-def _is_single(value: float) -> bool:
-    try:
-        return bool(struct.unpack("f", struct.pack("f", value))[0] == value)
-    except OverflowError:
-        return False
-
-
 def checked_property(name: str, value: Any) -> Any:
     """The property as AMQP says it, None when it is left out. Raises ValueError."""
     if value is None:
@@ -45,13 +38,6 @@ def checked_property(name: str, value: Any) -> Any:
     for problem in duration_problems("expiration", value):
         raise ValueError(problem)
     return str(round(seconds(value) * 1000))
-
-
-def _is_single(value: float) -> bool:
-    try:
-        return bool(struct.unpack("f", struct.pack("f", value))[0] == value)
-    except OverflowError:
-        return False
 
 
 def _headers(value: Any) -> dict[str, Any]:
@@ -86,4 +72,11 @@ def _field(name: str, value: Any) -> Any:
                 "give a text or a whole number"
             )
         return value
-    raise ValueError(f"the header {name!r} cannot be a {type(value).__name__}; give a text")
+    raise ValueError(f"the header {name!r} cannot be of the type {type(value).__name__}; give a text")
+
+
+def _is_single(value: float) -> bool:
+    try:
+        return bool(struct.unpack("f", struct.pack("f", value))[0] == value)
+    except OverflowError:
+        return False

@@ -231,6 +231,9 @@ class QueueReader:
                 _log.warning("%s reads %s again", self._name, self._about)
         except StepError as failure:
             self._inbox.fail(failure)
+        except Exception as error:  # a reader that stays silent would look like a service that does
+            _log.exception("reading %s broke", self._about)
+            self._inbox.fail(StepError(type(error).__name__, str(error)))
 
     async def _end(self, session: Session) -> None:
         try:

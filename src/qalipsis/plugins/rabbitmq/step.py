@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -140,12 +141,13 @@ class ProduceStep:
                 "refused", f"{where} did not take responsibility for a message to {_target(exchange)}"
             ) from error
         except FAILURES as error:
-            why: BaseException = error
-            if channel.is_closed and not channel.closing.cancelled():
-                why = (
-                    channel.closing.exception() or error
-                )  # it says what for, the error only that it is closed
-            raise channel_failure(why, self._settings, _target(exchange)) from error
+            why: BaseException | None = None
+            if isinstance(error, exceptions.ChannelInvalidStateError):
+                # Closed, or being closed: the end of that says what for.
+                closing = channel.closing
+                await asyncio.wait((closing,))
+                why = None if closing.cancelled() else closing.exception()
+            raise channel_failure(why or error, self._settings, _target(exchange)) from error
 
     async def _look(self) -> None:
         spec, settings = self._spec, self._settings
