@@ -7,11 +7,11 @@ import ssl
 from collections.abc import Callable
 from typing import TypeVar
 
+from qalipsis.engine.dialing import Resolver, connect_any
 from qalipsis.engine.step import StepError
 from qalipsis.plugins.brokers.address import Address
 from qalipsis.plugins.brokers.options import Security
 from qalipsis.plugins.brokers.security import tls_context
-from qalipsis.plugins.http.connect import Resolver, connect_any
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
