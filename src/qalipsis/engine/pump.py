@@ -31,17 +31,25 @@ class Sink(Protocol):
 
 
 class Shard:
-    """The records of one worker, when each worker reads all of them: row i goes to owner(i)."""
+    """The records of one worker, when each worker reads all of them: row i goes to owner(i).
 
-    __slots__ = ("_owner", "_row", "_worker")
+    With `number`, records that workers read in different orders are told by their own number instead.
+    """
 
-    def __init__(self, owner: Callable[[int], int], worker: int) -> None:
+    __slots__ = ("_number", "_owner", "_row", "_worker")
+
+    def __init__(
+        self, owner: Callable[[int], int], worker: int, number: Callable[[Any], int] | None = None
+    ) -> None:
         self._owner = owner
         self._worker = worker
+        self._number = number
         self._row = 0
 
     def own(self, records: Sequence[Any]) -> Sequence[Any]:
-        owner, worker, first = self._owner, self._worker, self._row
+        owner, worker, first, number = self._owner, self._worker, self._row, self._number
+        if number is not None:
+            return [record for record in records if owner(number(record)) == worker]
         self._row += len(records)
         return [record for row, record in enumerate(records, first) if owner(row) == worker]
 
