@@ -2,7 +2,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench prove check clean
+.PHONY: demo test bench prove services check clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,10 @@ bench: $(VENV)/.installed-dev     ## ratios measured in one run, written to benc
 prove: $(VENV)/.installed-dev     ## long proofs: ten access-log counts, ten minutes of memory
 	sh tests/services/install
 	$(BIN)/python -m pytest -m prove -s --timeout 3600
+
+services: $(VENV)/.installed-dev  ## the services of the tests for work by hand, until Ctrl-C
+	sh tests/services/install
+	$(BIN)/python -m tests.services
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache reports

@@ -4,5 +4,9 @@ from __future__ import annotations
 
 import signal
 
+from tests.services.fixtures import kafka_broker, mosquitto, postgres, rabbitmq, redis_cluster, redis_server
+
+__all__ = ["kafka_broker", "mosquitto", "postgres", "rabbitmq", "redis_cluster", "redis_server"]
+
 # A test run that was started with nohup ignores SIGHUP, and so would every command that a test starts.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -1,0 +1,235 @@
+"""Each service answers a real client, starts again with its data, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import aio_pika
+import aiomqtt
+import asyncpg  # type: ignore[import-untyped]
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]
+from redis.asyncio import Redis as RedisClient
+from redis.asyncio.cluster import RedisCluster as RedisClusterClient
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError
+
+from tests.services.handle import Handle
+from tests.services.home import ServiceFailed, ServiceMissing, find_program, open_home
+from tests.services.kafka import Kafka
+from tests.services.mosquitto import Mosquitto
+from tests.services.postgres import Postgres
+from tests.services.rabbitmq import Rabbitmq
+from tests.services.redis import MASTERS, Redis, RedisCluster, running_redis
+
+GONE_SECONDS = 10.0
+
+
+async def started_again(service: Handle) -> None:
+    """Stop and start, while the loop of the test goes on."""
+    pid = service.server.pid if service.server else None
+    await asyncio.to_thread(service.stop)
+    assert pid is not None
+    assert not is_alive(pid)
+    await asyncio.to_thread(service.start)
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+async def test_postgres_keeps_its_rows_over_a_restart(postgres: Postgres) -> None:
+    table = f"rows_{uuid4().hex}"
+    connection = await asyncpg.connect(postgres.url)
+    await connection.execute(f"create table {table} as select 7 as number")
+    await started_again(postgres)
+    with suppress(asyncpg.PostgresError, OSError):
+        await connection.close(timeout=1)
+    connection = await asyncpg.connect(postgres.url)
+    try:
+        assert await connection.fetchval(f"select number from {table}") == 7
+    finally:
+        await connection.execute(f"drop table {table}")
+        await connection.close()
+
+
+async def test_postgres_starts_again_after_a_crash_in_mid_query(postgres: Postgres) -> None:
+    connection = await asyncpg.connect(postgres.url)
+    query = asyncio.create_task(connection.execute("select pg_sleep(60)"))
+    await asyncio.sleep(0.05)
+    await asyncio.to_thread(postgres.kill)
+    with pytest.raises((asyncpg.PostgresError, OSError)):
+        await query
+    await asyncio.to_thread(postgres.start)
+    connection = await asyncpg.connect(postgres.url)
+    assert await connection.fetchval("select 1") == 1
+    await connection.close()
+
+
+async def test_postgres_refuses_a_wrong_password(postgres: Postgres) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(postgres.url, password="wrong")
+
+
+async def test_redis_keeps_its_values_over_a_restart(redis_server: Redis) -> None:
+    key = f"key-{uuid4().hex}"
+    async with RedisClient.from_url(redis_server.url) as client:
+        await client.set(key, "value")
+    await started_again(redis_server)
+    async with RedisClient.from_url(redis_server.url) as client:
+        assert await client.getdel(key) == b"value"
+
+
+async def test_redis_with_a_password_lets_in_who_knows_it() -> None:
+    with running_redis(password="a secret: with/signs") as redis:
+        async with RedisClient.from_url(redis.url) as client:
+            assert await client.ping()
+        at_once = Retry(NoBackoff(), 0)
+        async with RedisClient(host=redis.host, port=redis.port, password="wrong", retry=at_once) as client:
+            with pytest.raises(AuthenticationError):
+                await client.ping()
+
+
+async def test_redis_cluster_serves_every_slot(redis_cluster: RedisCluster) -> None:
+    async with RedisClusterClient.from_url(redis_cluster.urls[-1]) as client:
+        for number in range(100):
+            await client.set(f"key-{number}", number, ex=60)
+        assert len(client.get_primaries()) == len(client.get_replicas()) == MASTERS
+
+
+async def test_rabbitmq_keeps_durable_messages_over_a_restart(rabbitmq: Rabbitmq) -> None:
+    name = f"queue-{uuid4().hex}"
+    async with await aio_pika.connect(rabbitmq.url) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue(name, durable=True)
+        lasting = aio_pika.Message(b"body", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+        await channel.default_exchange.publish(lasting, routing_key=name)
+    await started_again(rabbitmq)
+    async with await aio_pika.connect(rabbitmq.url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(name, durable=True)
+        message = await queue.get(timeout=10)
+        assert message is not None
+        assert message.body == b"body"
+        await message.ack()
+        await queue.delete()
+
+
+async def test_rabbitmq_refuses_a_user_without_rights(rabbitmq: Rabbitmq) -> None:
+    if rabbitmq.other_user is None or rabbitmq.other_password is None:
+        pytest.skip("an existing broker has no such user")
+    with pytest.raises(aio_pika.exceptions.AMQPError):
+        await aio_pika.connect(
+            host=rabbitmq.host,
+            port=rabbitmq.port,
+            login=rabbitmq.other_user,
+            password=rabbitmq.other_password,
+        )
+
+
+async def test_mosquitto_keeps_retained_messages_over_a_restart(mosquitto: Mosquitto) -> None:
+    topic = f"topic/{uuid4().hex}"
+    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as client:
+        await client.publish(topic, b"payload", qos=1, retain=True)
+    await started_again(mosquitto)
+    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as client:
+        await client.subscribe(topic, qos=1)
+        async with asyncio.timeout(10):
+            assert (await anext(aiter(client.messages))).payload == b"payload"
+        await client.publish(topic, None, qos=1, retain=True)
+
+
+async def test_mosquitto_asks_for_a_password_on_its_second_port(mosquitto: Mosquitto) -> None:
+    host, port = mosquitto.host, mosquitto.secured_port
+    async with aiomqtt.Client(host, port, username=mosquitto.user, password=mosquitto.password):
+        pass
+    with pytest.raises(aiomqtt.MqttError):
+        await aiomqtt.Client(host, port, username=mosquitto.user, password="wrong").__aenter__()
+
+
+async def test_kafka_keeps_its_records_over_a_restart(kafka_broker: Kafka) -> None:
+    topic = f"topic-{uuid4().hex}"
+    async with AIOKafkaProducer(bootstrap_servers=kafka_broker.bootstrap) as producer:
+        await producer.send_and_wait(topic, b"value")
+    await started_again(kafka_broker)
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=kafka_broker.bootstrap, group_id=topic, auto_offset_reset="earliest"
+    )
+    async with consumer, asyncio.timeout(20):
+        assert (await consumer.getone()).value == b"value"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_the_services(how: signal.Signals) -> None:
+    # All of them where it is hardest, when nobody lives to stop them.
+    names = [] if how is signal.SIGKILL else ["postgres", "redis", "mosquitto"]
+    with TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)  # PostgreSQL runs under another account
+        session = subprocess.Popen(
+            [sys.executable, "-m", "tests.services", *names],
+            env={**os.environ, "TMPDIR": directory},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert session.stdout is not None
+        try:
+            with session.stdout as lines:
+                assert any("Press Ctrl-C" in line for line in lines)
+            assert len(os.listdir(directory)) >= len(names)
+            assert len(processes_in(directory)) >= len(names)
+            session.send_signal(how)
+            session.wait(GONE_SECONDS)
+        finally:
+            session.kill()
+            session.wait()
+        deadline = time.monotonic() + GONE_SECONDS
+        while (left := processes_in(directory) or os.listdir(directory)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not left
+
+
+def processes_in(directory: str) -> dict[int, str]:
+    """The processes that work somewhere below a directory, also when that is removed."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if (place := os.readlink(entry)).startswith(directory):
+                found[int(entry.parent.name)] = place
+    return found
+
+
+def test_a_server_that_does_not_start_shows_its_log() -> None:
+    with open_home("failing") as home:
+        server = home.server("failing", ["sh", "-c", "echo the reason; exit 3"], lambda: False)
+        with pytest.raises(ServiceFailed, match=r"failing ended with 3[^$]*the reason"):
+            server.start()
+        assert server.pid is None
+    assert not home.path.exists()
+
+
+def test_a_server_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.services.home.START_SECONDS", 0.1)
+    with open_home("mute") as home:
+        server = home.server("mute", ["sleep", "60"], lambda: False)
+        with pytest.raises(ServiceFailed, match="mute did not answer within"):
+            server.start()
+        assert server.pid is None
+        assert not processes_in(str(home.path))
+
+
+def test_a_missing_program_tells_how_to_get_it() -> None:
+    with pytest.raises(ServiceMissing, match="tests/services/install"):
+        find_program("no-such-program")
