@@ -6,6 +6,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,8 @@ from redis.exceptions import RedisError, ResponseError
 from qalipsis.plugins.redis.commands import Words
 from qalipsis.plugins.redis.failures import broken, not_connected
 from qalipsis.plugins.redis.settings import Address, Settings, Tls
+
+CLOSE_SECONDS = 1.0
 
 
 @cache
@@ -136,10 +139,15 @@ class Link:
             raise
         return answers
 
-    async def aclose(self) -> None:
-        """Close without waiting for the server."""
+    async def aclose(self, wait: bool = False) -> None:
+        """Close; `wait` until that is done, but not for a server that does not answer."""
         self.is_open = False
-        await self._wire.disconnect(nowait=True)
+        if wait:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._wire.disconnect()
+        else:
+            await self._wire.disconnect(nowait=True)
 
 
 def packed(commands: Sequence[Words]) -> bytes:

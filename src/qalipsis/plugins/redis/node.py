@@ -93,8 +93,7 @@ class Node:
         """Close the connections that nobody uses; those in use close when their request ends."""
         self._is_closed = True
         free, self._free = self._free, []
-        for link in free:
-            await link.aclose()
+        await asyncio.gather(*(link.aclose(wait=True) for link in free))
 
     async def _link(self, deadline: float, books: Books) -> Link:
         while self._free:
