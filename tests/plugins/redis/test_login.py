@@ -49,7 +49,9 @@ async def test_a_password_may_contain_anything(guarded: Redis) -> None:
 
 
 @pytest.mark.parametrize("credentials", ["", ":wrong-word@", "teller:wrong-word@", "nobody:wrong-word@"])
-async def test_a_refused_login_ends_the_start_and_is_not_tried_again(guarded: Redis, credentials: str) -> None:
+async def test_a_refused_login_ends_the_start_and_is_not_tried_again(
+    guarded: Redis, credentials: str
+) -> None:
     store = redis.client(f"redis://{credentials}{guarded.address}/0")
     user = credentials.partition(":")[0] or "default"
     began = time.monotonic()
@@ -121,6 +123,19 @@ async def test_the_database_and_the_name_of_the_client_are_used(redis_server: Re
     admin.close()
 
 
+async def test_a_right_that_connecting_needs_ends_the_start(guarded: Redis) -> None:
+    import redis as driver
+
+    admin = driver.Redis(guarded.host, guarded.port, password=PASSWORD)
+    admin.execute_command("ACL", "SETUSER", "nameless", "on", ">pw", "~*", "+@all", "-client")
+    admin.close()
+    store = redis.client(f"redis://nameless:pw@{guarded.address}")
+    assert (await play(saving(store, "any"))).step("it").successful == 1
+    named = redis.client(f"redis://nameless:pw@{guarded.address}", client_name="x")
+    with pytest.raises(ServiceUnavailable, match="'nameless'.*client"):
+        await play(saving(named, "any"))
+
+
 # TLS
 
 
@@ -172,7 +187,9 @@ async def test_a_trusted_certificate_is_accepted(encrypted: tuple[int, Path]) ->
         ("rediss://127.0.0.1:{port}?verifyPeer=ca", {"verify": "certificate"}),
     ],
 )
-async def test_less_can_be_checked(encrypted: tuple[int, Path], address: str, options: dict[str, Any]) -> None:
+async def test_less_can_be_checked(
+    encrypted: tuple[int, Path], address: str, options: dict[str, Any]
+) -> None:
     port, certificate = encrypted
     if options.get("verify") == "certificate":
         options = {"verify": str(certificate)}

@@ -91,9 +91,7 @@ async def test_a_changed_score_is_emitted_again(store: RedisClient[str], admin: 
         assert scored.score == float("inf")
 
 
-async def test_with_repeat_each_look_emits_everything(
-    store: RedisClient[str], admin: Any, name: str
-) -> None:
+async def test_with_repeat_each_look_emits_everything(store: RedisClient[str], admin: Any, name: str) -> None:
     admin.sadd(name, "a")
     async with reading(store.poll("sscan", name, every="20ms", repeat=True)) as reader:
         assert [record.member for record in await reader.take(3)] == ["a", "a", "a"]

@@ -198,7 +198,7 @@ class GroupRead:
         if now >= self._claims_at and not self.is_shared_with_others:
             self._claims_at = now + CLAIM_SECONDS
             left = encoded(int(LEFT_SECONDS * 1000))
-            _, claimed, *_ = await self._ask(
+            _, claimed, *_ = await self._obtain(
                 b"XAUTOCLAIM", self._stream, self._group, self._consumer, left, START, b"COUNT", COUNT
             )
             claimed = [entry for entry in claimed if entry is not None]
@@ -208,15 +208,15 @@ class GroupRead:
         return await self._read_group(b">")
 
     async def _read_group(self, after: bytes) -> Raw:
-        answer = await self._service.ask(
-            (
-                *(b"XREADGROUP", b"GROUP", self._group, self._consumer, b"COUNT", COUNT, b"BLOCK", BLOCK),
-                *(b"STREAMS", self._stream, after),
-            ),
-            self._books,
-            BLOCK_SECONDS,
+        answer = await self._obtain(
+            *(b"XREADGROUP", b"GROUP", self._group, self._consumer, b"COUNT", COUNT, b"BLOCK", BLOCK),
+            *(b"STREAMS", self._stream, after),
         )
         return _of_stream(answer)
+
+    async def _obtain(self, *words: bytes) -> Any:
+        """What makes entries ours; not repeated behind our back, for those of a lost answer would be left."""
+        return await self._service.ask(words, self._books, BLOCK_SECONDS, is_repeatable=False)
 
     async def _ask(self, *words: bytes) -> Any:
         return await self._service.ask(words, self._books)

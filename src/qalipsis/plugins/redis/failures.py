@@ -30,7 +30,8 @@ def not_connected(error: BaseException, address: Address, settings: Settings) ->
     if isinstance(error, driver.ResponseError):
         if "DB index" in str(error):
             return Unsent("database", f"{place} has no database {settings.database}")
-        return Unsent(*refusal(error, (b"SELECT", b""), address, settings))
+        kind = "denied" if isinstance(error, driver.NoPermissionError) else "refused"
+        return Unsent(kind, f"{place} does not let the user {settings.user!r} begin: {error}")
     cause = error if isinstance(error, OSError) else error.__cause__ or error.__context__
     if isinstance(error, driver.TimeoutError | TimeoutError):
         return Unsent("timeout", f"{place} did not answer within {settings.timeout:g} s")

@@ -68,14 +68,16 @@ class Service:
             return await self._node(self.settings.addresses[0]).ask(commands, deadline, books)
         return await self._send_around(commands, is_repeatable, books, deadline)
 
-    async def ask(self, words: Words, books: Books = NO_BOOKS, patience: float = 0.0) -> Any:
-        """The answer to one command that may be sent twice; raises StepError for one that is an error.
+    async def ask(
+        self, words: Words, books: Books = NO_BOOKS, patience: float = 0.0, is_repeatable: bool = True
+    ) -> Any:
+        """The answer to one command; raises StepError for one that is an error.
 
         `patience` seconds are added to the timeout, for a command that blocks.
         """
         deadline = self.deadline() + patience
         if self.settings.is_cluster:
-            [answer] = await self._send_around([words], True, books, deadline)
+            [answer] = await self._send_around([words], is_repeatable, books, deadline)
         else:
             [answer] = await self._node(self.settings.addresses[0]).ask([words], deadline, books)
         if isinstance(answer, driver.ResponseError):
