@@ -242,7 +242,7 @@ def key_of(words: Words) -> bytes:
     """Where the key of a command stands."""
     name = words[0]
     if name in (b"XREAD", b"XREADGROUP"):
-        return words[words.index(b"STREAMS") + 1]
+        return words[-2]  # of one stream, before the id after which is read
     if name in (b"XGROUP", b"XINFO"):
         return words[2]
     return words[1] if len(words) > 1 else b""
