@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from qalipsis.engine.scene import Background
-from qalipsis.engine.source import Reader, ReaderRuntime
+from qalipsis.engine.source import Numbered, Reader, ReaderRuntime
 from qalipsis.engine.step import StepError
 from qalipsis.errors import ServiceUnavailable
 
@@ -31,27 +31,20 @@ class Sink(Protocol):
 
 
 class Shard:
-    """The records of one worker, when each worker reads all of them: row i goes to owner(i).
+    """The records of one worker, when each worker reads all of them: row i, or number i, goes to owner(i)."""
 
-    With `number`, records that workers read in different orders are told by their own number instead.
-    """
+    __slots__ = ("_owner", "_row", "_worker")
 
-    __slots__ = ("_number", "_owner", "_row", "_worker")
-
-    def __init__(
-        self, owner: Callable[[int], int], worker: int, number: Callable[[Any], int] | None = None
-    ) -> None:
+    def __init__(self, owner: Callable[[int], int], worker: int) -> None:
         self._owner = owner
         self._worker = worker
-        self._number = number
         self._row = 0
 
     def own(self, records: Sequence[Any]) -> Sequence[Any]:
-        owner, worker, first, number = self._owner, self._worker, self._row, self._number
-        if number is not None:
-            return [record for record in records if owner(number(record)) == worker]
+        owner, worker, first = self._owner, self._worker, self._row
         self._row += len(records)
-        return [record for row, record in enumerate(records, first) if owner(row) == worker]
+        rows = records.numbers if isinstance(records, Numbered) else range(first, self._row)
+        return [record for row, record in zip(rows, records, strict=True) if owner(row) == worker]
 
 
 class Pump:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,20 @@ from qalipsis.metrics.meters import StepMeters
 
 MOST_IN_BATCH = 1_000
 """Records a reader hands over at once, at the most: handing out more in a row would stall the loop."""
+
+
+class Numbered(list[Any]):
+    """Records with a number each, the same in every worker: it says who owns the record.
+
+    For readers of different workers that may not read the same records in the same order; those of a plain
+    sequence are numbered as they come.
+    """
+
+    __slots__ = ("numbers",)
+
+    def __init__(self, records: Iterable[Any], numbers: Sequence[int]) -> None:
+        super().__init__(records)
+        self.numbers = numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,7 @@ class Supply:
         if source.is_dealt_by_service:
             group = f"qalipsis-{place.campaign}-{self._scene.scenario}-{name}"
             return await self._read(source, meters, sink, group, None)
-        number = None if source.is_ordered else source.number
-        shard = None if place.is_alone else Shard(place.owner, place.worker, number)
+        shard = None if place.is_alone else Shard(place.owner, place.worker)
         return await self._read(source, meters, sink, None, shard)
 
     async def _read(

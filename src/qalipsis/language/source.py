@@ -31,13 +31,6 @@ class Source(Spec[Any, Out]):
     is_dealt_by_service: ClassVar[bool] = False
     """True where the service deals records to the readers of a group. Otherwise every worker reads everything
     and keeps the records whose number it owns, so that none is used twice."""
-    is_ordered: ClassVar[bool] = True
-    """False where two workers may read the same records in different orders: they are numbered by `number`
-    then, instead of as they come."""
-
-    def number(self, record: Any) -> int:
-        """The same for the same record in every worker; only asked when the source is not ordered."""
-        raise NotImplementedError
 
     def unicast(
         self: Source[Record],

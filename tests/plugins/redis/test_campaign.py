@@ -1,4 +1,4 @@
-"""Whole campaigns with two worker processes: each record is dealt to one of them, and nothing stays behind."""
+"""Whole campaigns with two worker processes: each record goes to one of them, nothing stays behind."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ async def test_two_workers_share_a_stream(tmp_path: Path, redis_server: Redis, a
         from qalipsis.plugins import redis
 
         store = redis.client("{redis_server.url}")
+        stages = profile.stages(profile.stage(100, ramp_up="1s", total="20s"))
         taking = (
-            scenario("taking", minions=10, profile=profile.stages(profile.stage(100, ramp_up="1s", total="20s")))
+            scenario("taking", minions=10, profile=stages)
             .start()
             .then(store.consume("{name}", offset="earliest").unicast(idle_timeout="2s"))
             .then(store.save(redis.sadd("{name}:taken", lambda entry: entry.fields["n"])))

@@ -84,7 +84,7 @@ async def test_a_missing_right_names_user_command_and_key(guarded: Redis) -> Non
 async def test_a_reader_without_rights_ends_the_start(guarded: Redis) -> None:
     store = redis.client(f"redis://teller:{ESCAPED}@{guarded.address}/0")
     for source in (store.consume("yours"), store.poll("sscan", "yours")):
-        with pytest.raises(ServiceUnavailable, match="'teller'.*'yours'"):
+        with pytest.raises(ServiceUnavailable, match=r"'teller'.*'yours'"):
             async with reading(source):
                 pass
 
@@ -132,7 +132,7 @@ async def test_a_right_that_connecting_needs_ends_the_start(guarded: Redis) -> N
     store = redis.client(f"redis://nameless:pw@{guarded.address}")
     assert (await play(saving(store, "any"))).step("it").successful == 1
     named = redis.client(f"redis://nameless:pw@{guarded.address}", client_name="x")
-    with pytest.raises(ServiceUnavailable, match="'nameless'.*client"):
+    with pytest.raises(ServiceUnavailable, match=r"'nameless'.*client"):
         await play(saving(named, "any"))
 
 

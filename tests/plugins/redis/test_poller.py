@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from qalipsis import scenario
 from qalipsis.engine.pump import Shard
+from qalipsis.engine.source import Numbered
 from qalipsis.errors import ServiceUnavailable
 from qalipsis.plugins import redis
 from qalipsis.plugins.redis import Field, KeyValue, Member, RedisClient, Scored
-from qalipsis.plugins.redis.poller import Seen, digest_of
+from qalipsis.plugins.redis.poller import Seen, digest_of, number_of
 from tests.services.home import free_port
 from tests.services.redis import running_redis
 
@@ -153,17 +154,16 @@ async def test_minions_take_what_a_poll_finds(store: RedisClient[str], admin: An
 
 @given(st.permutations(range(60)), st.integers(2, 5))
 def test_workers_that_see_other_orders_still_deal_each_record_once(order: list[int], workers: int) -> None:
-    source = redis.client("redis://h").poll("sscan", "k")
-    records = [Member(str(number), 0.0) for number in range(60)]
-    shuffled = [Member(str(number), 1.0) for number in order]
-    owned = [
-        record.member
-        for worker in range(workers)
-        for record in Shard(lambda row: row % workers, worker, source.number).own(
-            records if worker % 2 else shuffled
-        )
-    ]
-    assert sorted(owned) == sorted(record.member for record in records)
+    owned: list[str] = []
+    for worker in range(workers):
+        seen = [str(number) for number in (range(60) if worker % 2 else order)]
+        batch = Numbered(seen, [number_of((member,)) for member in seen])
+        owned += Shard(lambda row: row % workers, worker).own(batch)
+    assert sorted(map(int, owned)) == list(range(60))
+
+
+def test_all_values_of_an_element_have_one_owner() -> None:
+    assert number_of(("status", "new")) == number_of((b"status", b"paid"))
 
 
 @given(st.lists(st.tuples(WORDS, WORDS)))

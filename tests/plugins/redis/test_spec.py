@@ -32,7 +32,7 @@ def test_an_editor_knows_the_values_inside_and_behind_each_step(tmp_path: Path) 
 
 def test_a_description_loads_without_any_driver() -> None:
     drivers = ("asyncio", "uvloop", "redis", "hiredis", "ssl", "socket")
-    program = f"import sys, qalipsis.plugins.redis; print([name for name in {drivers} if name in sys.modules])"
+    program = f"import sys, qalipsis.plugins.redis; print(sorted({{*{drivers}}} & {{*sys.modules}}))"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
@@ -107,7 +107,8 @@ def test_mistakes_of_a_client_are_told_where_it_was_made() -> None:
 
 
 def test_placeholders_are_resolved_and_a_shared_client_stays_one() -> None:
-    shared = redis.client(prop("store.url"), password=prop("store.password"), pool_size=prop("size", default=3))
+    url, password = prop("store.url"), prop("store.password")
+    shared = redis.client(url, password=password, pool_size=prop("size", default=3))
     properties = Properties({"store.url": "redis://db:7000", "store.password": "s3cret"})
     one = properties.resolve(shared.save(redis.set("a", prop("word", default="x"))))
     other = properties.resolve(shared.consume("s"))

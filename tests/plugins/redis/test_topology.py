@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
@@ -14,9 +16,7 @@ A, B, C = (Address(host, 6379) for host in "abc")
 @given(st.binary(), st.lists(st.integers(1, SLOTS - 1), min_size=1, max_size=20, unique=True))
 def test_every_key_has_the_master_of_its_slot(key: bytes, bounds: list[int]) -> None:
     edges = [0, *sorted(bounds), SLOTS]
-    ranges = [
-        (first, last - 1, Address(f"node-{first}", 1)) for first, last in zip(edges, edges[1:], strict=False)
-    ]
+    ranges = [(first, last - 1, Address(f"node-{first}", 1)) for first, last in pairwise(edges)]
     slot = key_slot(key)
     [expected] = [address for first, last, address in ranges if first <= slot <= last]
     assert Topology(ranges[::-1]).address(key) == expected

@@ -13,7 +13,8 @@ class User:
     name: str
 
 
-store = redis.client(prop("store.url", default="redis://localhost"), timeout=prop("store.timeout", default="5s"))
+address = prop("store.url", default="redis://localhost")
+store = redis.client(address, timeout=prop("store.timeout", default="5s"))
 raw = redis.client(["redis://a", "redis://b"], decode=False)
 redis.client("redis://h", timeout=object())  # wrong
 

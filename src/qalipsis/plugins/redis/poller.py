@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
+from zlib import crc32
 
 from redis.exceptions import ResponseError
 
-from qalipsis.engine.source import MOST_IN_BATCH, ReaderRuntime
+from qalipsis.engine.source import MOST_IN_BATCH, Numbered, ReaderRuntime
 from qalipsis.engine.step import StepError
 from qalipsis.errors import ConfigurationError, ServiceUnavailable
 from qalipsis.language.durations import seconds
@@ -51,6 +52,11 @@ def digest_of(element: Element) -> bytes:
         made.update(b"%d:" % len(word))
         made.update(word)
     return made.digest()
+
+
+def number_of(element: Element) -> int:
+    """Whose record it is, in whatever order a worker finds it; the same when its value or score changes."""
+    return crc32(encoded(element[0]))
 
 
 class PollReader:
@@ -114,7 +120,7 @@ class PollReader:
                     if fresh:
                         records = await self._records(list(fresh.values()))
                         seen.add(fresh)
-                        yield records
+                        yield Numbered(records, list(map(number_of, fresh.values())))
                 if cursor == b"0":
                     break
 

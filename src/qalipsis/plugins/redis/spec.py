@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, overload
-from zlib import crc32
 
 from qalipsis.language.callables import function_problems
 from qalipsis.language.context import Context
@@ -15,7 +14,7 @@ from qalipsis.language.durations import Duration, duration_problems, seconds
 from qalipsis.language.location import NOWHERE, Location, caller
 from qalipsis.language.source import Source
 from qalipsis.language.spec import Spec
-from qalipsis.plugins.redis.commands import ByContext, Command, In, Of, Word, encoded, field_words
+from qalipsis.plugins.redis.commands import ByContext, Command, In, Of, Word, field_words
 from qalipsis.plugins.redis.records import Added, Entry, Field, KeyValue, Member, Saved, Scored, Text
 from qalipsis.plugins.redis.settings import Settings, settle, shown
 
@@ -311,7 +310,6 @@ class Poll(OfClient, Source[Record], Generic[Record]):
     """Looks at keys or into a collection, again and again."""
 
     kind: ClassVar[str] = "redis.poll"
-    is_ordered: ClassVar[bool] = False
     client: RedisClient[Any]
     scan: Any
     key: Any
@@ -319,11 +317,6 @@ class Poll(OfClient, Source[Record], Generic[Record]):
     count: Any
     values: Any
     repeat: Any
-
-    def number(self, record: Any) -> int:
-        """Of the element, not of its value: who gets it once gets all its changes."""
-        element = {"scan": "key", "hscan": "name"}.get(self.scan, "member")
-        return crc32(encoded(getattr(record, element)))
 
     def own_problems(self) -> list[str]:
         if self.scan not in KINDS:
