@@ -2,7 +2,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench prove services check clean
+.PHONY: demo test bench prove check docs services clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,9 @@ bench: $(VENV)/.installed-dev     ## ratios measured in one run, written to benc
 prove: $(VENV)/.installed-dev     ## long proofs: ten access-log counts, ten minutes of memory
 	sh tests/services/install
 	$(BIN)/python -m pytest -m prove -s --timeout 3600
+
+docs: $(VENV)/.installed-dev      ## the documentation as a site, in build/site
+	$(BIN)/mkdocs build
 
 services: $(VENV)/.installed-dev  ## the services of the tests for work by hand, until Ctrl-C
 	sh tests/services/install

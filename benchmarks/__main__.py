@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import memory, starts, steps, throughput, workers
+from benchmarks import memory, records, starts, steps, throughput, workers
 from benchmarks.figure import Figure
 from benchmarks.results import record, table
 
@@ -17,6 +17,7 @@ BENCHMARKS: Mapping[str, Callable[[bool], list[Figure]]] = {
     "starts": starts.measure,
     "workers": workers.measure,
     "steps": steps.measure,
+    "records": records.measure,
 }
 RESULTS = Path(__file__).with_name("results.json")
 

@@ -16,7 +16,9 @@ from msgspec import msgpack
 
 from benchmarks.campaign import resident_bytes
 from qalipsis import Chain
+from qalipsis.engine import runner
 from qalipsis.engine.runner import WorkerEngine
+from qalipsis.engine.supply import SourceFactory
 from qalipsis.factory.collector import Collector
 from qalipsis.metrics.ledger import Slot, ledger_bytes
 from qalipsis.plan.compiler import compile_chain
@@ -29,14 +31,20 @@ DEADLINE_SECONDS = 240.0
 
 
 @asynccontextmanager
-async def running(chain: Chain[Any], clock: SystemClock) -> AsyncIterator[tuple[WorkerEngine, float]]:
+async def running(
+    chain: Chain[Any],
+    clock: SystemClock,
+    find_source: Callable[[str], SourceFactory] = runner.find_source,
+) -> AsyncIterator[tuple[WorkerEngine, float]]:
     """One worker that walks `chain`, and the instant of its start; aborted when the block ends."""
     plan, mistakes = compile_chain(chain, Properties({}))
     if plan is None:
         raise ValueError("\n".join(map(str, mistakes)))
     memory = memoryview(bytearray(ledger_bytes(1)))
     memory.cast("d")[0] = math.inf  # the lease: this engine has no head that could lose it
-    engine = WorkerEngine({plan.name: plan}, [plan.name], memory, Ownership((1,)), 0, clock)
+    engine = WorkerEngine(
+        {plan.name: plan}, [plan.name], memory, Ownership((1,)), 0, clock, find_source=find_source
+    )
     await engine.open({plan.name: plan.minions})
     # As the worker does: each second is frozen, and what lives is kept out of the collector's sight.
     collector = Collector()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qalipsis import profile, scenario
+from qalipsis import Minion, StepFailed, journey, profile, scenario
 from qalipsis.engine.feed import Broadcast, Cursor, Unicast
 from qalipsis.engine.pump import Shard
 from qalipsis.engine.step import StepError
@@ -244,3 +244,100 @@ def test_a_unicast_reads_on_once_half_of_its_buffer_is_used() -> None:
 )
 def test_mistakes_of_a_feed_are_named(feed: Feed[Any], problem: str) -> None:
     assert feed.problems() == [problem]
+
+
+async def test_a_journey_takes_records_and_ends_in_order_when_none_is_left(play: Play) -> None:
+    taken: list[Any] = []
+    rows = listed([1, 2, 3])
+
+    @journey("taking", minions=2)
+    async def walk(minion: Minion) -> None:
+        try:
+            while True:
+                taken.append(await minion.take(rows, name="row"))
+        except Exception as error:  # an author who catches everything must not keep a dry journey going
+            taken.append(error)
+
+    played = await play(walk.chain(), find_source=find_source)
+    assert sorted(taken) == [1, 2, 3]
+    assert played[Slot.MINIONS_COMPLETED] == 2
+    assert played.step("row").counters["found-none"] == 2
+
+
+async def test_a_journey_waits_for_a_record(play: Play) -> None:
+    source, taken = Fed(), []  # type: ignore[var-annotated]
+
+    def meddle(engine: Any, elapsed: float) -> None:
+        if elapsed > 2 and not taken:
+            source.queue.put_nowait("late")
+
+    @journey("taking")
+    async def walk(minion: Minion) -> None:
+        taken.append(await minion.take(source))
+
+    await play(walk.chain(), find_source=find_source, meddle=meddle, seconds=30)
+    assert taken == ["late"]
+
+
+async def test_a_journey_is_told_that_its_source_broke(play: Play) -> None:
+    taken: list[Any] = []
+    source = listed(StepError("closed", "lost the broker"))
+
+    @journey("taking")
+    async def walk(minion: Minion) -> None:
+        try:
+            await minion.take(source)
+        except StepFailed as error:
+            taken.append((error.kind, str(error)))
+
+    await play(walk.chain(), find_source=find_source)
+    assert taken == [("closed", "listed: lost the broker")]
+
+
+async def test_a_take_keeps_its_timeout(play: Play) -> None:
+    chain = scenario("slow", minions=1).start().then(Fed()).named("row").timeout("3s")
+    played = await play(chain, find_source=find_source)
+    assert played.step("row").timeouts == 1
+    assert 3 <= played.seconds < 3.1
+
+
+async def test_a_minion_that_gave_up_takes_no_record(play: Play) -> None:
+    source, taken = Fed(), []  # type: ignore[var-annotated]
+
+    def meddle(engine: Any, elapsed: float) -> None:
+        if elapsed > 2 and not source.queue.qsize() and len(taken) < 1:
+            source.queue.put_nowait("late")
+
+    chain = (
+        scenario("slow", minions=2, profile=profile.regular("1500ms", 1))
+        .start()
+        .then(source)
+        .named("row")
+        .timeout("1s")
+        .on_each(taken.append)
+    )
+    played = await play(chain, find_source=find_source, meddle=meddle, seconds=10)
+    assert taken == ["late"]
+    assert played.step("row").timeouts == 1
+
+
+async def test_minions_that_wait_for_a_record_end_with_the_last_stage(play: Play) -> None:
+    stages = profile.stages(profile.stage(100, ramp_up="1s", total="5s"))
+    chain = scenario("waiting", minions=2, profile=stages).start().then(Fed()).named("row")
+    played = await play(chain, find_source=find_source, seconds=60)
+    assert 5 <= played.seconds < 5.1
+    assert played[Slot.MINIONS_COMPLETED] == 2
+
+
+@pytest.mark.parametrize("mode", ["unicast", "broadcast", "sequential"])
+async def test_minions_that_wait_for_a_record_end_with_a_soft_stop(play: Play, mode: str) -> None:
+    def meddle(engine: Any, elapsed: float) -> None:
+        if elapsed > 3:
+            engine.stop()
+
+    source = Fed()
+    chain = scenario("waiting", minions=2).start().then(getattr(source, mode)()).named("row")
+    played = await play(chain, find_source=find_source, meddle=meddle, seconds=60)
+    assert 3 <= played.seconds < 3.2
+    assert played[Slot.MINIONS_COMPLETED] == 2
+    assert len(source.closed) == len(source.opened)

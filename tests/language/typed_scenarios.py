@@ -2,7 +2,20 @@
 
 from typing import assert_type
 
-from qalipsis import Chain, Context, Minion, backoff, journey, profile, prop, scenario, step, uniform
+from qalipsis import (
+    Chain,
+    Context,
+    Minion,
+    Pair,
+    Source,
+    backoff,
+    journey,
+    profile,
+    prop,
+    scenario,
+    step,
+    uniform,
+)
 from qalipsis.plugins import http
 from qalipsis.plugins.http.response import Response
 
@@ -58,3 +71,24 @@ async def browse(minion: Minion) -> None:
     assert home.status == 200
     print(home.statuz)  # wrong
     await minion.pause(uniform("1s", "3s"))
+    row = await minion.take(Rows())
+    assert_type(row, dict[str, int])
+    row.nope()  # wrong
+
+
+class Rows(Source[dict[str, int]]):
+    kind = "test.rows"
+
+
+rows = scenario("rows").start().then(Rows())
+assert_type(rows, Chain[dict[str, int]])
+assert_type(scenario("rows").start().then(Rows().unicast(buffer=10)), Chain[dict[str, int]])
+pairs = page.inner_join(Rows(), on=lambda page: page.status, having=lambda row: row["id"], timeout="1s")
+assert_type(pairs, Chain[Pair[Response, dict[str, int]]])
+pairs.timer("delay", lambda pair: pair.right["at"] - pair.left.done)
+pairs.map(lambda pair: pair.left.dnoe)  # wrong
+page.inner_join(Rows(), on=lambda page: page.status, having=lambda row: row.id, timeout="1s")  # wrong
+left = page.left_join(Rows(), on=lambda page: page.status, having=lambda row: row["id"], timeout="1s")
+left.map(lambda pair: pair.right["id"])  # wrong
+assert_type(page.zip(Rows()), Chain[Pair[Response, dict[str, int]]])
+assert_type(numbers.collect("1s", 10), Chain[list[int]])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import ssl
 import sys
 import time
 from collections import deque
@@ -178,6 +179,7 @@ async def serve(
     delay_seconds: float,
     is_exact: bool,
     ends_with_stdin: bool,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Listen, print the address, and answer until a signal (or the end of stdin) says stop."""
     loop = asyncio.get_running_loop()
@@ -186,12 +188,12 @@ async def serve(
         loop.add_signal_handler(number, stopped.set)
 
     server = await loop.create_server(
-        lambda: Connection(storefront, delay_seconds, is_exact), host, port, backlog=BACKLOG
+        lambda: Connection(storefront, delay_seconds, is_exact), host, port, backlog=BACKLOG, ssl=tls
     )
     if ends_with_stdin:
         await watch_stdin(stopped.set)
     address = server.sockets[0].getsockname()
-    print(f"http://{address[0]}:{address[1]}", flush=True)
+    print(f"{'http' if tls is None else 'https'}://{address[0]}:{address[1]}", flush=True)
     await stopped.wait()
     server.close()
 
@@ -214,12 +216,21 @@ def main() -> None:
     parser.add_argument("--errors", type=float, default=0.0, help="share of answers that are a 500, 0 to 1")
     parser.add_argument("--seed", type=int, default=1, help="repeats the choice of errors and the sessions")
     parser.add_argument("--exact", action="store_true", help="exact to microseconds, at the cost of CPU")
+    parser.add_argument("--certificate", help="speak TLS with this PEM file, which may hold the key as well")
+    parser.add_argument("--key", help="the certificate's key, where it has a file of its own")
     parser.add_argument("--until-stdin-closes", action="store_true")
     given = parser.parse_args()
+    tls = None
+    if given.certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            tls.load_cert_chain(given.certificate, given.key)
+        except (OSError, ssl.SSLError) as error:
+            sys.exit(f"cannot use the certificate {given.certificate}: {error}")
     storefront = Storefront(errors=given.errors, seed=given.seed)
     try:
         uvloop.run(
-            serve(storefront, given.host, given.port, given.delay, given.exact, given.until_stdin_closes)
+            serve(storefront, given.host, given.port, given.delay, given.exact, given.until_stdin_closes, tls)
         )
     except OSError as error:
         sys.exit(f"cannot listen on {given.host}:{given.port}: {error}")

@@ -88,7 +88,11 @@ class Storefront:
             "/health": {"GET": self._health},
             "/catalogue": {"GET": self._list},
             "/login": {"POST": self._login},
-            "/basket": {"GET": self._show_basket, "POST": self._fill_basket},
+            "/basket": {
+                "GET": self._show_basket,
+                "POST": self._fill_basket,
+                "PATCH": self._change_basket,
+            },
             "/checkout": {"POST": self._checkout},
         }
         is_product = request.path.startswith("/catalogue/")
@@ -125,13 +129,25 @@ class Storefront:
         return Response(200, self._describe_basket(self._basket(request)))
 
     def _fill_basket(self, request: Request) -> Response:
-        basket, order = self._basket(request), read_object(request)
-        quantity = order.get("quantity", 1)
-        if isinstance(quantity, bool) or not isinstance(quantity, int) or not 1 <= quantity <= 100:
-            raise Refusal(400, "a quantity is a whole number from 1 to 100")
-        product = self._find(str(order.get("product", "")))
+        basket = self._basket(request)
+        product, quantity = self._read_item(request)
         basket[product.id] = basket.get(product.id, 0) + quantity
         return Response(200, self._describe_basket(basket))
+
+    def _change_basket(self, request: Request) -> Response:
+        basket = self._basket(request)
+        product, quantity = self._read_item(request)
+        if product.id not in basket:
+            raise Refusal(404, f"product {product.id} is not in the basket: POST /basket first")
+        basket[product.id] = quantity
+        return Response(200, self._describe_basket(basket))
+
+    def _read_item(self, request: Request) -> tuple[Product, int]:
+        item = read_object(request)
+        quantity = item.get("quantity", 1)
+        if isinstance(quantity, bool) or not isinstance(quantity, int) or not 1 <= quantity <= 100:
+            raise Refusal(400, "a quantity is a whole number from 1 to 100")
+        return self._find(str(item.get("product", ""))), quantity
 
     def _checkout(self, request: Request) -> Response:
         basket = self._basket(request)

@@ -15,6 +15,7 @@ from qalipsis.engine.operation import Kind, Mode, Operation, Operations
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.step import BeginStep, ExecuteStep, Pending, StepError, StepRuntime, Strand
 from qalipsis.engine.supply import Supply
+from qalipsis.errors import ServiceUnavailable
 from qalipsis.language import steps
 from qalipsis.language.distributions import Normal, Uniform
 from qalipsis.language.durations import seconds
@@ -61,6 +62,7 @@ class Assembly:
         self._properties = properties
         self._shared: dict[Any, Any] = {}
         self._inner: dict[tuple[int, str], tuple[Any, Operation]] = {}
+        self._unavailable: dict[tuple[int, str], tuple[Any, str]] = {}
         self._inner_names: set[str] = set()
         self._inner_timers: set[str] = set()
         self._opening = asyncio.Lock()
@@ -96,6 +98,9 @@ class Assembly:
         return known[1]
 
     async def _open_inner(self, spec: Spec[Any, Any], name: str) -> tuple[Any, Operation]:
+        if (id(spec), name) in self._unavailable:
+            # Waiting for it again and again, minion after minion, would hold up everyone.
+            raise StepError("unavailable", self._unavailable[id(spec), name][1])
         if name not in self._inner_names:
             if len(self._inner_names) >= MAX_INNER_NAMES:
                 raise StepError(
@@ -111,7 +116,11 @@ class Assembly:
             raise StepError("invalid", problem)
         kind = resolved.source.kind if isinstance(resolved, Feed) else resolved.kind
         meters = self._scene.meters.step(self._scene.scenario, name, kind)
-        operation = await self._plain(resolved, name, meters, ())
+        try:
+            operation = await self._plain(resolved, name, meters, ())
+        except ServiceUnavailable as error:
+            self._unavailable[id(spec), name] = (spec, str(error))
+            raise StepError("unavailable", str(error)) from error
         if len(self._inner) >= MAX_INNER_STEPS:
             # Not closed: what it shares with the other steps of its client is still in use.
             self._inner.pop(next(iter(self._inner)))
@@ -145,7 +154,8 @@ class Assembly:
         operation.retry = node.retry
         operation.timeout = node.timeout or 0.0
         operation.is_told = node.monitor_events and self._scene.events is not None
-        operation.is_metered = node.monitor_meters and operation.mode not in RECORDING
+        waits = isinstance(node.spec, Meeting)  # for what belongs to it: how long is what an author asks
+        operation.is_metered = (node.monitor_meters or waits) and operation.mode not in RECORDING
         operation.tags = (("step", node.name), *node.tags)
         has_own_deadline = node.timeout is not None and operation.kind is not Kind.BEGIN
         if node.retry is not None or has_own_deadline or operation.is_told or operation.is_metered:

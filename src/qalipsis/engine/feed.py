@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from qalipsis.engine.context import Context
 from qalipsis.engine.operation import DROP, WAIT
@@ -39,10 +39,13 @@ class Taker:
 class Feed:
     """What all ways of handing out share: who waits, and how it ends."""
 
+    given: ClassVar[str]
+    """Name of the figure that counts what minions got."""
+
     def __init__(self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0) -> None:
         self.go_on: Callable[[], None] = nobody
         self._counters = meters.counters
-        for name in ("records-read", "records-delivered", "found-none"):
+        for name in ("records-read", self.given, "found-none"):
             self._counters.setdefault(name, 0)
         self._waiting: deque[Taker] = deque()
         self._is_ended = False
@@ -64,10 +67,14 @@ class Feed:
         return taker
 
     def ended(self, error: StepError | None) -> None:
-        self._is_ended = True
         self._error = error
-        if error is None:
+        if error is None and not self._is_ended:
             self._counters["ended"] = self._counters.get("ended", 0) + 1
+        self.stop()
+
+    def stop(self) -> None:
+        """Nobody waits any longer: there is nothing to come, or no more minions are to walk."""
+        self._is_ended = True
         waiting, self._waiting = self._waiting, deque()
         for taker in waiting:
             if taker.is_gone:
@@ -95,11 +102,13 @@ class Feed:
         if self._wheel.now() < at:
             self._wheel.call_at(at, self._check_idle)
             return
-        self.ended(None)
+        self.stop()
 
 
 class Unicast(Feed):
     """Each record to one minion, first come, first served."""
+
+    given = "records-delivered"
 
     def __init__(
         self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0, buffer: int = BUFFER
@@ -152,6 +161,8 @@ class Cursor:
 class Broadcast(Feed):
     """Every record to every minion; the slowest one decides how far ahead the source is read."""
 
+    given = "records-taken"
+
     def __init__(
         self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0, buffer: int | None = None
     ) -> None:
@@ -197,7 +208,7 @@ class Broadcast(Feed):
             return self._none_left(context)
         cursor.position += 1
         record = self._records[place]
-        self._counters["records-delivered"] += 1
+        self._counters["records-taken"] += 1
         if self._is_full and cursor.position == self._let_go_at:
             self._caught_up()
         return record
@@ -227,14 +238,16 @@ class Broadcast(Feed):
 class Private:
     """A minion's own reading of a source; a resource of the minion."""
 
-    __slots__ = ("_reading", "feed")
+    __slots__ = ("_all", "_reading", "feed")
 
-    def __init__(self, feed: Unicast, reading: Any) -> None:
+    def __init__(self, feed: Unicast, reading: Any, all_feeds: dict[Unicast, None]) -> None:
         self.feed = feed
         self._reading = reading
+        self._all = all_feeds
 
     def close(self) -> None:
         self._reading.cancel()
+        self._all.pop(self.feed, None)
 
 
 class Sequential:
@@ -246,6 +259,11 @@ class Sequential:
         self._make_feed = make_feed
         self._make_pump = make_pump
         self._background = background
+        self._feeds: dict[Unicast, None] = {}
+
+    def stop(self) -> None:
+        for feed in list(self._feeds):
+            feed.stop()
 
     def take(self, context: Context) -> Any:
         own = context.minion.resources.get(self)
@@ -260,6 +278,8 @@ class Sequential:
             feed = self._make_feed()
             pump = self._make_pump(feed)
             feed.go_on = pump.go_on
-            own = context.minion.resources[self] = Private(feed, pump.start(self._background))
+            self._feeds[feed] = None
+            own = Private(feed, pump.start(self._background), self._feeds)
+            context.minion.resources[self] = own
         assert isinstance(own, Private)
         return own.feed.wait(context, strand)

@@ -122,7 +122,7 @@ class Operation:
         self.branches: tuple[Operations, ...] = ()
         self.weights: tuple[float, ...] = ()
         self.is_metered = False
-        """True where the author asked for the duration of a step that records none by itself."""
+        """True where the duration is wanted of a step that records none by itself."""
         self.is_told = False
         """True where executions are told as events."""
         self.tags: tuple[tuple[str, str], ...] = ()

@@ -82,6 +82,7 @@ class WorkerEngine:
         self._vitals = Vitals()
         self._ledgers = {name: ScenarioLedger(memory, place) for place, name in enumerate(self._scenarios)}
         self._assemblies: dict[str, Assembly] = {}
+        self._supplies: dict[str, Supply] = {}
         self._troupes: dict[str, Troupe] = {}
         self._minions: dict[str, int] = {}
         self._asides: dict[str, list[Aside]] = {}
@@ -105,6 +106,7 @@ class WorkerEngine:
             supply = Supply(scene, self._find_source, self._place(name))
             assembly = Assembly(scene, self._find_step, plan.properties, supply)
             self._assemblies[name] = assembly
+            self._supplies[name] = supply
             setup = await assembly.chain(plan.setup)
             chain = await assembly.chain(plan.chain)
             for number, aside in enumerate(plan.asides):
@@ -168,6 +170,8 @@ class WorkerEngine:
             for aside in self._asides.get(name, ()):
                 aside.start(at)
             self._troupes[name].start(at, replays)
+            if replays is not None:
+                self._wheel.call_at(replays.ends_at, self._supplies[name].stop)
         self._drain_at = self._clock.now() + DRAIN_SECONDS
         self._wheel.call_at(self._drain_at, self._drain)
 
@@ -180,6 +184,7 @@ class WorkerEngine:
         for name, troupe in self._troupes.items():
             if scenario in (None, name):
                 troupe.stop()
+                self._supplies[name].stop()
 
     async def abort(self) -> None:
         """Interrupt everything; what walks counts as aborted."""

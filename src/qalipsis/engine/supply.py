@@ -42,6 +42,7 @@ class Supply:
         self._scene = scene
         self._find_source = find_source
         self._place = place
+        self._feeds: list[Taking] = []
         self._by_name: dict[str, Taking] = {}
         self._branches: dict[str, join.Branch] = {}
 
@@ -51,6 +52,7 @@ class Supply:
         if known is not None:
             return known
         made = await self._make_feed(spec, step, meters)
+        self._feeds.append(made)
         if spec.name:
             self._by_name[spec.name] = made
         return made
@@ -67,6 +69,11 @@ class Supply:
         else:
             await self._read(right, meters, made, None, None)
         return made
+
+    def stop(self) -> None:
+        """Let go who waits for a record: no more passes are to begin."""
+        for each in self._feeds:
+            each.stop()
 
     def branch(self, step: str) -> join.Branch:
         """The records of a named step."""

@@ -10,6 +10,7 @@ from typing import Any
 from qalipsis.head.accounts import Accounts
 from qalipsis.head.assignment import Assignment
 from qalipsis.head.conditions import Check, check
+from qalipsis.head.findings import findings
 from qalipsis.head.tally import Tally
 from qalipsis.head.verdict import status_of_campaign, status_of_scenario, verdict
 from qalipsis.metrics.histogram import Histogram
@@ -126,6 +127,7 @@ def _scenario(
     messages = list(ending.messages)
     if is_cut_off:
         messages.append(Message(severity="ERROR", text="every worker was lost before the scenario ended"))
+    messages += [each for step in steps for each in findings(step.name, step.counters)]
     return ScenarioReport(
         name=scenario.name,
         status=status_of_scenario(

@@ -119,6 +119,10 @@ def _scenario(scenario: ScenarioReport, seconds: float) -> Iterable[RenderableTy
     for each in expectations:
         sign = ("  met   ", "green") if each.satisfied else ("  FAILED", "bold red")
         yield Text.assemble(sign, f"  {_line(each.text)}", (f"   was {outcome.actual(each)}", "dim"))
+    for step in outcome.visible_steps(scenario):
+        if step.counters:
+            counted = ", ".join(f"{figures.count(n)} {_line(name)}" for name, n in step.counters.items() if n)
+            yield Text.assemble("  ", _line(step.name), (f"   {counted}", "dim"))
     for kind, number in outcome.errors(scenario).most_common():
         yield Text.assemble("  ", (f"{figures.count(number):>9}", "red"), f"  {_line(kind)}")
     for step in outcome.visible_steps(scenario):
