@@ -14,6 +14,7 @@ from qalipsis.language.chain import Chain
 from qalipsis.metrics.ledger import ScenarioLedger, Slot, ledger_bytes
 from qalipsis.metrics.meters import StepMeters, WorkerMeters
 from qalipsis.plan.compiler import compile_chain
+from qalipsis.plan.model import Plan
 from qalipsis.plan.ownership import Ownership
 from qalipsis.plan.properties import Properties
 from qalipsis.plugins.redis import Consume, Poll
@@ -46,9 +47,14 @@ async def play(
     properties: dict[str, Any] | None = None,
     started: Callable[[], Any] | None = None,
 ) -> Played:
-    """Run it to its end; `started` is called once minions walk, and awaited if it is a coroutine function."""
+    """Run it to its end; what `started` returns is awaited once minions walk."""
     plan, mistakes = compile_chain(chain, Properties(properties or {}))
     assert plan is not None, mistakes
+    return await play_plan(plan, seconds, started)
+
+
+async def play_plan(plan: Plan, seconds: float = 30.0, started: Callable[[], Any] | None = None) -> Played:
+    """The same with a compiled scenario."""
     clock = SystemClock()
     memory = memoryview(bytearray(ledger_bytes(1)))
     ledger = ScenarioLedger(memory, 0)
