@@ -114,5 +114,5 @@ async def reading(source: Consume[Any] | Poll[Any], group: str | None = None) ->
         yield made
     finally:
         if made.batches is not None:
-            await made.batches.aclose()  # type: ignore[attr-defined]
+            await made.batches.aclose()
         await made.reader.aclose()

@@ -65,15 +65,15 @@ ANY: Any = store
         (ANY.save("SET"), "takes commands such as redis.set"),
         (ANY.save(lambda: 1), "(value) or (context, value)"),
         (ANY.save(redis.set("a", ANY)), "keeps text, bytes and numbers"),
-        (ANY.save(redis.set("a", None)), "json.dumps"),  # type: ignore[call-overload]
+        (ANY.save(redis.set("a", None)), "json.dumps"),
         (ANY.save(redis.set("a", True)), "keeps text, bytes and numbers"),
         (ANY.save(redis.set("a", 1, expire="soon")), "not a duration"),
         (ANY.save(redis.set("a", 1, expire=0)), "at least 1 ms"),
-        (ANY.save(redis.set(lambda a, b, c: "a", 1)), "(value) or (context, value)"),  # type: ignore[call-overload]
+        (ANY.save(redis.set(lambda a, b, c: "a", 1)), "(value) or (context, value)"),
         (ANY.save(redis.hset("a", {})), "at least one field"),
         (ANY.save(redis.sadd("a")), "at least one value"),
         (ANY.save(redis.zadd("a", {"x": float("nan")})), "should be a number"),
-        (ANY.save(redis.incrby("a", 1.5)), "whole number"),  # type: ignore[call-overload]
+        (ANY.save(redis.incrby("a", 1.5)), "whole number"),
         (ANY.produce("", {"a": 1}), "not empty"),
         (ANY.produce("s", {}), "at least one field"),
         (ANY.produce("s", {"a": [1]}), "keeps text, bytes and numbers"),

@@ -82,8 +82,8 @@ async def test_what_a_function_returns_wrongly_fails_the_step_and_nothing_is_sen
     store: RedisClient[str], name: str
 ) -> None:
     for spec in (
-        store.save(lambda value: ["SET"]),  # type: ignore[arg-type, list-item]
-        store.save(redis.set(name, lambda value: None)),  # type: ignore[arg-type, return-value]
+        store.save(lambda value: ["SET"]),
+        store.save(redis.set(name, lambda value: None)),
         store.produce(name, lambda value: {}),
     ):
         played = await play(once(spec, []))

@@ -20,7 +20,11 @@ from qalipsis.plugins.redis.settings import Address, Settings
 from qalipsis.plugins.redis.topology import Topology, parsed
 
 BREATH = 0.05
-"""Seconds before a cluster is asked again what it refused: a failover takes a second or more."""
+"""Seconds before a cluster is asked again what it refused, doubled each time: a failover takes seconds."""
+LONGEST_BREATH = 0.4
+DOWN_SECONDS = 0.05
+"""For so long the requests to a server that cannot be connected to fail as the first of them did: hundreds
+of them, all connecting in vain, would take the worker's core."""
 
 ASKING: Words = (b"ASKING",)
 
@@ -39,6 +43,7 @@ class Service:
         self._topology = Topology()
         self._is_reached = False
         self._learning: asyncio.Task[None] | None = None
+        self._down: dict[Address, tuple[float, Unsent]] = {}
 
     def deadline(self) -> float:
         return asyncio.get_running_loop().time() + self.settings.timeout
@@ -124,6 +129,7 @@ class Service:
         asking: dict[int, Address] = {}
         pending: Sequence[int] = range(len(commands))
         rounds = 0
+        breath = BREATH
         if not self._topology.masters:
             await self._learn(deadline)
         while True:
@@ -166,20 +172,27 @@ class Service:
                 return answers
             pending = sorted(again)
             if needs_breath:
-                if asyncio.get_running_loop().time() + BREATH >= deadline:
+                if asyncio.get_running_loop().time() + breath >= deadline:
                     raise failure or self.refused(answers[pending[0]], commands[pending[0]])
-                await asyncio.sleep(BREATH)
+                await asyncio.sleep(breath)
+                breath = min(2 * breath, LONGEST_BREATH)
                 self._learn_soon()
 
     async def _ask_group(
         self, address: Address, commands: list[Words], is_asking: bool, books: Books, deadline: float
     ) -> Answers | StepError:
+        now = asyncio.get_running_loop().time
+        down = self._down.get(address)
+        if down is not None and now() < down[0]:
+            return down[1]
         try:
             if not is_asking:
                 return await self._node(address).ask(commands, deadline, books)
             interleaved = [words for command in commands for words in (ASKING, command)]
             return (await self._node(address).ask(interleaved, deadline, books))[1::2]
         except StepError as error:
+            if isinstance(error, Unsent) and error.kind != "timeout":
+                self._down[address] = (now() + DOWN_SECONDS, error)
             return error
 
     def _learn_soon(self) -> None:
