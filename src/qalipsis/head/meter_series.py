@@ -1,0 +1,38 @@
+"""What a campaign measured over time: one value of one meter at one moment, and how to ask for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec import Struct, field
+
+
+class Meter(Struct, frozen=True, kw_only=True):
+    """A meter of one second. Campaign, scenario, name, tags and moment tell it from all others."""
+
+    name: str
+    at: datetime
+    type: str
+    scenario: str = ""
+    """Empty for a meter of the whole campaign."""
+    tags: dict[str, str] = field(default_factory=dict)
+    count: int | None = None
+    value: float | None = None
+    sum: float | None = None
+    mean: float | None = None
+    max: float | None = None
+    other: dict[str, float] = field(default_factory=dict)
+    """Further figures by name, `percentile_99.0` for example."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterQuery:
+    """Which meters; what is empty or None does not narrow them. `since` is included, `until` is not."""
+
+    campaigns: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 10_000
