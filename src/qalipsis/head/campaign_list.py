@@ -93,16 +93,22 @@ class Page(Generic[Item]):
         return -(-self.total // self.size)
 
 
-def status_of(state: str, is_scheduled: bool) -> str | None:
-    """The status that goes with a state; None when only the report can tell."""
+def first_status(new: NewCampaign) -> str:
+    """The status of a campaign that nobody has begun."""
+    return "QUEUED" if new.scheduled_at is None else "SCHEDULED"
+
+
+def status_of(state: str) -> str | None:
+    """The status that goes with a state; None when the state does not change it.
+
+    Of a completed campaign only its report can tell, and until there is one it is as it was.
+    """
     match state:
-        case Phase.SCHEDULED:
-            return "SCHEDULED" if is_scheduled else "QUEUED"
         case Phase.PREPARING | Phase.ASSIGNING | Phase.WARMUP:
             return "QUEUED"
         case Phase.FAILED | Phase.ABORTED:
             return state
-        case Phase.COMPLETED:
+        case Phase.SCHEDULED | Phase.COMPLETED:
             return None
         case _:
             return "IN_PROGRESS"

@@ -19,6 +19,7 @@ from qalipsis.head.campaign_list import (
     CampaignRecord,
     NewCampaign,
     Page,
+    first_status,
     is_terminal,
     key_taken,
     moment,
@@ -26,7 +27,7 @@ from qalipsis.head.campaign_list import (
     page_of,
     status_of,
 )
-from qalipsis.head.meter_series import Meter, MeterQuery
+from qalipsis.head.meter_series import Meter, MeterQuery, finite
 from qalipsis.head.ownership import Claim, Commit, Fenced, Outgoing, fenced
 from qalipsis.head.zones import Zone
 from qalipsis.reports.model import Report, Second
@@ -91,8 +92,7 @@ class MemoryStore:
         if kept is None or kept.record.state != Phase.SCHEDULED or kept.record.owner is not None:
             raise not_reschedulable(new.key, None if kept is None else kept.record.status)
         asked = {name: getattr(new, name) for name in NewCampaign.__struct_fields__}
-        status = status_of(Phase.SCHEDULED, new.scheduled_at is not None)
-        return self._change(kept, **asked, status=status)
+        return self._change(kept, **asked, status=first_status(new))
 
     async def campaign(self, key: str) -> CampaignRecord | None:
         kept = self._kept.get(key)
@@ -205,7 +205,7 @@ class MemoryStore:
         kept = self._kept.get(campaign) or self._keep(NewCampaign(key=campaign, name=campaign))
         for meter in meters:
             series = (meter.scenario, meter.name, tuple(sorted(meter.tags.items())), meter.at)
-            kept.meters.setdefault(series, meter)
+            kept.meters.setdefault(series, finite(meter))
 
     async def meters(self, query: MeterQuery) -> tuple[Meter, ...]:
         found = sorted(self._matching(query), key=lambda meter: meter.at)
@@ -229,8 +229,9 @@ class MemoryStore:
     def _keep(self, new: NewCampaign) -> _Kept:
         now = self._now()
         asked = {name: getattr(new, name) for name in NewCampaign.__struct_fields__}
-        status = status_of(Phase.SCHEDULED, new.scheduled_at is not None) or ""
-        record = CampaignRecord(**asked, creation=now, version=now, state=Phase.SCHEDULED, status=status)
+        record = CampaignRecord(
+            **asked, creation=now, version=now, state=str(Phase.SCHEDULED), status=first_status(new)
+        )
         kept = self._kept[new.key] = _Kept(record)
         return kept
 
@@ -239,7 +240,7 @@ class MemoryStore:
         states = self.states.setdefault(record.key, [])
         if all(known != state for known, _ in states):
             states.append((state, at))
-        status = status_of(state, record.scheduled_at is not None)
+        status = status_of(state)
         is_decided = record.key in self.reports or status is None
         self._change(
             kept,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 
 class Meter(Struct, frozen=True, kw_only=True):
@@ -24,6 +26,17 @@ class Meter(Struct, frozen=True, kw_only=True):
     max: float | None = None
     other: dict[str, float] = field(default_factory=dict)
     """Further figures by name, `percentile_99.0` for example."""
+
+
+def finite(meter: Meter) -> Meter:
+    """The meter without figures that are no numbers: JSON and databases have no words for them."""
+    kept = {name: figure for name, figure in meter.other.items() if isfinite(figure)}
+    figures = {
+        name: None
+        for name in ("value", "sum", "mean", "max")
+        if (figure := getattr(meter, name)) is not None and not isfinite(figure)
+    }
+    return replace(meter, other=kept, **figures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,8 @@ class Store(Protocol):
 
     # Meters
 
-    async def save_meters(self, campaign: str, meters: Sequence[Meter]) -> None: ...
+    async def save_meters(self, campaign: str, meters: Sequence[Meter]) -> None:
+        """Keep meters of whole seconds; figures that are not finite are left out."""
 
     async def meters(self, query: MeterQuery) -> tuple[Meter, ...]:
         """The meters that match, in the order of time, the first `query.limit` of them."""

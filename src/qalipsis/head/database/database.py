@@ -75,13 +75,8 @@ class Database:
         place = self.place
         if isinstance(place, FilePlace):
             self._make_folder(place)
-        before = await self.revision()
-        migration.check_known(before, place)
-        if before == migration.newest():
-            return before
         async with self._alone(place, patience_seconds) as connection:
-            await migration.upgrade(connection, place)
-        return before
+            return await migration.upgrade(connection, place)
 
     @asynccontextmanager
     async def locked_schema(

@@ -58,15 +58,18 @@ def check_known(revision: str | None, place: Place) -> None:
         )
 
 
-async def upgrade(connection: AsyncConnection, place: Place) -> None:
-    """Run the missing revisions, in the transaction of `connection`, whose lock the caller holds."""
+async def upgrade(connection: AsyncConnection, place: Place) -> str | None:
+    """Run the missing revisions, in the transaction of `connection`, whose lock the caller holds.
+
+    Returns the revision before.
+    """
     revision = await current(connection)
     check_known(revision, place)
-    if revision == newest():
-        return
-    if isinstance(place, ServerPlace):
-        await _create_schema(connection, place.schema)
-    await connection.run_sync(_run)
+    if revision != newest():
+        if isinstance(place, ServerPlace):
+            await _create_schema(connection, place.schema)
+        await connection.run_sync(_run)
+    return revision
 
 
 def _run(connection: Connection) -> None:

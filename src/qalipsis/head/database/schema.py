@@ -41,7 +41,8 @@ def _table(name: str, *parts: Column[Any] | UniqueConstraint | Index, changes: b
     sequence = Sequence(f"{name}_seq", metadata=METADATA)
     id = Column("id", BigId, sequence, primary_key=True)
     version = [_moment("version")] if changes else []
-    return Table(name, METADATA, id, *version, *parts)
+    # Without autoincrement, SQLite gives the id of a deleted row to the next one.
+    return Table(name, METADATA, id, *version, *parts, sqlite_autoincrement=True)
 
 
 def _moment(name: str) -> Column[Any]:

@@ -46,7 +46,7 @@ def _table(name: str, *parts: Column[Any] | UniqueConstraint | Index, changes: b
     sequence = Sequence(f"{name}_seq", metadata=METADATA)
     id = Column("id", ID, sequence, primary_key=True)
     version = [_moment("version")] if changes else []
-    Table(name, METADATA, id, *version, *parts)
+    Table(name, METADATA, id, *version, *parts, sqlite_autoincrement=True)
 
 
 def _moment(name: str) -> Column[Any]:
