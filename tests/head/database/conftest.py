@@ -31,6 +31,16 @@ async def server(postgres: Postgres) -> AsyncIterator[Datasource]:
     await run_sql(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture
+async def guest(server: Datasource) -> AsyncIterator[Datasource]:
+    """The same database for a user who owns nothing and may create nothing."""
+    name = f"guest_{secrets.token_hex(6)}"
+    await ask(server, f"CREATE ROLE {name} LOGIN PASSWORD 'secret of a guest'")
+    yield replace(server, username=name, password=Secret("secret of a guest"))
+    await ask(server, f"DROP OWNED BY {name} CASCADE")
+    await ask(server, f"DROP ROLE {name}")
+
+
 @pytest.fixture(params=["postgresql", "sqlite"])
 def datasource(request: pytest.FixtureRequest) -> Datasource:
     """The settings of an empty database of either kind; SQLite puts its file into `folder`."""
@@ -68,7 +78,3 @@ async def ask(datasource: Datasource, statement: str, *arguments: Any) -> list[t
         return [tuple(row) for row in await connection.fetch(statement, *arguments)]
     finally:
         await connection.close()
-
-
-def changed(datasource: Datasource, **changes: Any) -> Datasource:
-    return replace(datasource, **changes)

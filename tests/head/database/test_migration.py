@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from qalipsis.head.database import migration
 from qalipsis.head.database.database import Database, open_database
 from qalipsis.head.database.place import FilePlace
 from qalipsis.head.database.schema import METADATA
-from tests.head.database.conftest import ask, changed
+from tests.head.database.conftest import ask
 
 
 def differences(connection: Connection) -> list[Any]:
@@ -43,7 +44,7 @@ async def test_a_second_upgrade_finds_nothing_to_do(datasource: Datasource, fold
 
 
 async def test_every_table_has_a_sequence_of_its_own(server: Datasource) -> None:
-    async with open_database(changed(server, schema="odd: Näme")):
+    async with open_database(replace(server, schema="odd: Näme")):
         pass
     rows = await ask(server, "select sequencename from pg_sequences where schemaname = 'odd: Näme'")
     assert {name for (name,) in rows} == {f"{table}_seq" for table in METADATA.tables}

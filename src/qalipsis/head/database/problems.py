@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from asyncio import CancelledError
 from collections.abc import Iterator
 from typing import Final
 
@@ -26,7 +28,8 @@ PROBLEMS: Final = (
 PASSING: Final = ("08", "53", "57", "40", "55P03", "25006")
 """Beginnings of SQLSTATEs that say "not now": connections, resources, shutdown, conflicts, a standby."""
 
-WRONG_FILE: Final = ("unable to open", "readonly", "not a database", "malformed")
+WRONG_FILE: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOTADB", "SQLITE_CORRUPT")
+BUSY_FILE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_FULL")
 
 
 def explain(error: BaseException, place: Place) -> QalipsisError | None:
@@ -38,7 +41,7 @@ def explain(error: BaseException, place: Place) -> QalipsisError | None:
             f"no connection to {place} became free in time; raise datasource.pool.max, "
             "or datasource.pool.max-acquire-time"
         )
-    state = next((found for each in _chain(error) if (found := getattr(each, "sqlstate", None))), "")
+    state = _attribute(error, "sqlstate")
     if state:
         return _of_state(state, _reason(error), place)
     is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
@@ -62,13 +65,13 @@ def _of_state(state: str, reason: str, place: ServerPlace) -> QalipsisError | No
             f"{place}: there is no such database; set datasource.database, or let an administrator run "
             f"CREATE DATABASE {database} OWNER {user}"
         )
-    if state == "42501":
+    if state in ("42501", "3F000"):  # without a right to the schema, the search_path leads nowhere
         return ConfigurationError(
             f"{place}: this user lacks a right: {reason}; let an administrator run "
             f"GRANT CREATE ON DATABASE {database} TO {user} and, if the schema is there already, "
-            f"ALTER SCHEMA {schema} OWNER TO {user}"
+            f"ALTER SCHEMA {schema} OWNER TO {user}; or use the user that owns the tables"
         )
-    if state in ("42P01", "3F000"):
+    if state == "42P01":
         return ConfigurationError(
             f"{place}: the tables are missing in schema {place.schema}; run `qalipsis db upgrade`"
         )
@@ -81,15 +84,14 @@ def _of_sqlite(error: BaseException, place: FilePlace) -> QalipsisError | None:
     reason = _reason(error)
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
         return ConfigurationError(f"cannot use {place}: {reason}; start in a folder that may be written")
-    if any(part in reason for part in WRONG_FILE):
+    if "no such table" in reason:
+        return ConfigurationError(f"{place} has no tables; run `qalipsis db upgrade`")
+    name = _attribute(error, "sqlite_errorname")
+    if name.startswith(WRONG_FILE):
         return ConfigurationError(
             f"cannot use {place}: {reason}; move it away, restore a backup, or make it writable"
         )
-    if "no such table" in reason:
-        return ConfigurationError(f"{place} has no tables; run `qalipsis db upgrade`")
-    if isinstance(error, (TimeoutError, PoolTimeout)) or any(
-        isinstance(each, sqlite3.OperationalError) for each in _chain(error)
-    ):
+    if name.startswith(BUSY_FILE) or isinstance(error, (TimeoutError, PoolTimeout)):
         return ServiceUnavailable(f"{place} cannot be used now: {reason}; try again")
     return None
 
@@ -99,13 +101,20 @@ def _reason(error: BaseException) -> str:
     *_, inmost = _chain(error)
     if isinstance(inmost, TimeoutError) and not inmost.strerror:
         return "it does not answer"
-    lines = str(inmost.strerror if isinstance(inmost, OSError) and inmost.strerror else inmost).splitlines()
+    if isinstance(inmost, OSError) and inmost.errno is not None and inmost.errno > 0:
+        return os.strerror(inmost.errno)  # event loops have words of their own for it
+    lines = str(getattr(inmost, "strerror", None) or inmost).splitlines()
     return lines[0].rstrip(".") if lines else type(inmost).__name__
+
+
+def _attribute(error: BaseException, name: str) -> str:
+    """What the driver calls the error, empty when it has no name for it."""
+    return next((found for each in _chain(error) if (found := getattr(each, name, None))), "")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """The error and those that caused it."""
     each: BaseException | None = error
-    while each is not None:
+    while each is not None and not isinstance(each, CancelledError):  # how a deadline interrupts
         yield each
         each = getattr(each, "orig", None) or each.__cause__
