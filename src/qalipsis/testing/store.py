@@ -86,12 +86,12 @@ async def check_states(store: Store) -> None:
 
 async def check_report(store: Store) -> None:
     """The report comes back as it was, whatever people wrote in it, and the first one stays."""
-    report = _report(_key())
+    report = sample_report(_key())
     assert await store.report(report.campaign.key) is None
     await store.save_state(report.campaign.key, "COMPLETED", AT)
     await store.save_report(report)
     await store.save_report(report)
-    await store.save_report(_report(report.campaign.key, status="ABORTED"))
+    await store.save_report(sample_report(report.campaign.key, status="ABORTED"))
     assert await store.report(report.campaign.key) == report
     record = await _known(store, report.campaign.key)
     assert (record.name, record.status) == (report.campaign.name, "WARNING")
@@ -253,7 +253,7 @@ async def check_commit(store: Store) -> None:
     assert (record.state, record.start, record.end) == ("DRAINING", _moment(0), None)
     assert (record.failure_reason, record.aborter, record.version) == ("lost", "me", second.version)
     assert await store.checkpoint(key) == b"\x00\xff RUNNING"
-    report = _report(key)
+    report = sample_report(key)
     await store.commit(second, Commit(state="COMPLETED", at=AT + 2, report=report))
     record = await _known(store, key)
     assert (record.status, record.end, record.failure_reason) == ("WARNING", _moment(2), "lost")
@@ -447,7 +447,8 @@ def _campaign(
     )
 
 
-def _report(key: str, status: str = "WARNING") -> Report:
+def sample_report(key: str, status: str = "WARNING") -> Report:
+    """The report of a campaign that people wrote odd things into."""
     message = Message(severity="ERROR", text="KeyError: \0 \x1b[31m 'ü' " * 1000, step="pay " * 100)
     executions = Executions(attempted=3, successful=2, failed=1, errors={"timeout": 1})
     books = Books(minions=MinionBooks(scheduled=2, started=2, completed=2))

@@ -68,7 +68,7 @@ async def test_who_waits_too_long_for_the_upgrade_of_another_is_told(
     if isinstance(first.place, FilePlace):
         first.place.path.parent.mkdir()
     began = time.monotonic()
-    async with first._alone(first.place, 5.0):
+    async with first.alone():
         with pytest.raises(ServiceUnavailable, match=r"has been upgrading or using the tables for 0\.3 s"):
             await second.upgrade(patience_seconds=0.3)
     assert time.monotonic() - began < 5.0

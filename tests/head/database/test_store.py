@@ -21,7 +21,7 @@ from qalipsis.head.database.schema import (
 )
 from qalipsis.head.database.store import DatabaseStore
 from qalipsis.head.ownership import Claim, Commit, Fenced
-from qalipsis.testing.store import AT, CHECKS, _report
+from qalipsis.testing.store import AT, CHECKS, sample_report
 from tests.head.database.conftest import ask
 
 
@@ -43,7 +43,7 @@ async def test_what_was_saved_is_there_for_the_next_process(datasource: Datasour
         await store.commit(
             claim, Commit(state="DRAINING", at=AT, checkpoint=b"here", outgoing=(("t", b"m"),))
         )
-        await store.save_report(_report("c-2"))
+        await store.save_report(sample_report("c-2"))
         await store.aclose()
     async with open_database(datasource, folder) as database:
         store = DatabaseStore(database)
@@ -52,12 +52,12 @@ async def test_what_was_saved_is_there_for_the_next_process(datasource: Datasour
         assert (record.state, record.owner, record.epoch) == ("DRAINING", "head-1", 1)
         assert await store.checkpoint("c-1") == b"here"
         assert [each.body for each in await store.outgoing(10)] == [b"m"]
-        assert await store.report("c-2") == _report("c-2")
+        assert await store.report("c-2") == sample_report("c-2")
 
 
 async def test_a_report_has_rows_that_sql_can_sum(datasource: Datasource, folder: Path) -> None:
     async with open_database(datasource, folder) as database:
-        await DatabaseStore(database).save_report(_report("c-1"))
+        await DatabaseStore(database).save_report(sample_report("c-1"))
         async with database.transaction() as connection:
             failed = await connection.scalar(select(func.sum(STEP_REPORT.c.failed_executions)))
             messages = await connection.scalar(select(func.count()).select_from(SCENARIO_REPORT_MESSAGE))

@@ -14,7 +14,7 @@ from qalipsis.config.settings import Datasource
 from qalipsis.errors import ConfigurationError
 from qalipsis.head.database import migration
 from qalipsis.head.database.engine import make_engine
-from qalipsis.head.database.place import FilePlace, Place, ServerPlace, place_of
+from qalipsis.head.database.place import FilePlace, place_of
 from qalipsis.head.database.problems import PROBLEMS, explain
 
 ANSWER_SECONDS: Final = 15.0
@@ -74,49 +74,39 @@ class Database:
         """
         place = self.place
         if isinstance(place, FilePlace):
-            self._make_folder(place)
-        async with self._alone(place, patience_seconds) as connection:
+            self._make_folder(place.path.parent)
+        async with self.alone(patience_seconds) as connection:
             return await migration.upgrade(connection, place)
 
     @asynccontextmanager
-    async def locked_schema(
-        self, place: ServerPlace, patience_seconds: float
-    ) -> AsyncIterator[AsyncConnection]:
-        """A transaction beside which nobody upgrades."""
+    async def alone(self, patience_seconds: float = UPGRADE_SECONDS) -> AsyncIterator[AsyncConnection]:
+        """A transaction beside which nobody upgrades; raises ServiceUnavailable after too long a wait."""
+        place = self.place
+        if isinstance(place, FilePlace):
+            async with (
+                migration.locked_file(place, patience_seconds),
+                self.transaction(UPGRADE_SECONDS) as connection,
+            ):
+                yield connection
+            return
         async with self.transaction(patience_seconds + UPGRADE_SECONDS) as connection:
             try:
                 await migration.lock_schema(connection, place.schema, patience_seconds)
                 yield connection
             except PROBLEMS as error:
                 if getattr(getattr(error, "orig", None), "sqlstate", None) == LOCK_NOT_AVAILABLE:
-                    raise migration.too_slow(str(place), patience_seconds) from error
+                    raise migration.too_slow(place, patience_seconds) from error
                 raise
-
-    @asynccontextmanager
-    async def _alone(self, place: Place, patience_seconds: float) -> AsyncIterator[AsyncConnection]:
-        if isinstance(place, ServerPlace):
-            async with self.locked_schema(place, patience_seconds) as connection:
-                yield connection
-            return
-        try:
-            async with (
-                migration.locked_file(place, patience_seconds),
-                self.transaction(UPGRADE_SECONDS) as connection,
-            ):
-                yield connection
-        except OSError as error:
-            raise explain(error, place) or error from error
 
     async def aclose(self) -> None:
         """Close all connections; may be called again."""
         await self._engine.dispose()
 
-    @staticmethod
-    def _make_folder(place: FilePlace) -> None:
+    def _make_folder(self, folder: Path) -> None:
         try:
-            place.path.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise explain(error, place) or error from error
+            raise explain(error, self.place) or error from error
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.errors import ConfigurationError, ServiceUnavailable
 from qalipsis.head.database.place import FilePlace, Place, ServerPlace, quoted
+from qalipsis.head.database.problems import explain
 
 LOOK_SECONDS: Final = 0.05
 
@@ -106,20 +107,24 @@ async def locked_file(place: FilePlace, patience_seconds: float) -> AsyncIterato
     """Until the end of the block, nobody else upgrades the file."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_seconds
-    with place.path.with_name(f"{place.path.name}.lock").open("w") as lock:
+    try:
+        lock = place.path.with_name(f"{place.path.name}.lock").open("w")
+    except OSError as error:
+        raise explain(error, place) or error from error
+    with lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if loop.time() >= deadline:
-                    raise too_slow(str(place), patience_seconds) from None
+                    raise too_slow(place, patience_seconds) from None
                 await asyncio.sleep(LOOK_SECONDS)
         yield
 
 
-def too_slow(where: str, patience_seconds: float) -> ServiceUnavailable:
+def too_slow(place: Place, patience_seconds: float) -> ServiceUnavailable:
     return ServiceUnavailable(
-        f"{where}: another process has been upgrading or using the tables for {patience_seconds:g} s; "
+        f"{place}: another process has been upgrading or using the tables for {patience_seconds:g} s; "
         "wait until it has ended, or end it, and try again"
     )

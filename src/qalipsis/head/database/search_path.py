@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from qalipsis.errors import ConfigurationError
-from qalipsis.head.database.database import UPGRADE_SECONDS, Database
+from qalipsis.head.database.database import Database
 from qalipsis.head.database.place import FilePlace, quoted
 
 DEFAULT = '"$user", public'
@@ -28,7 +28,7 @@ async def reach_schema(database: Database) -> str | None:
         return None
     statement = ""
     try:
-        async with database.locked_schema(place, UPGRADE_SECONDS) as connection:
+        async with database.alone() as connection:
             configured = await connection.scalar(text(_CONFIGURED))
             path = extended(None if configured is None else configured.partition("=")[2], place.schema)
             if path is not None:
