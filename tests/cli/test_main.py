@@ -92,7 +92,9 @@ def cpu_seconds(run: Callable[[], object]) -> float:
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
-@pytest.mark.parametrize("command", ["run", "standalone", "list", "validate", "report", "demo"])
+@pytest.mark.parametrize(
+    "command", ["run", "standalone", "list", "validate", "report", "db", "zones", "demo"]
+)
 def test_each_command_explains_its_options_and_the_exit_codes(tmp_path: Path, command: str) -> None:
     result = qalipsis(command, "--help", folder=tmp_path)
     assert result.returncode == 0

@@ -1,34 +1,21 @@
-"""What was saved is there, once."""
+"""The memory store keeps what every store promises."""
+
+from __future__ import annotations
 
 import pytest
 
-from qalipsis.head.store import MemoryStore, Store
-from qalipsis.reports.model import Second
+from qalipsis.head.memory_store import MemoryStore
+from qalipsis.testing.store import CHECKS, Check, check_store
+from qalipsis.testing.virtual_clock import VirtualClock
 
 
-def second(t: int) -> Second:
-    return Second(
-        t_s=float(t), offered_per_s=10.0 * t, achieved_per_s=9.5, errors_per_s=0.5, minions=t, p99_ms=1.25
-    )
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_the_memory_store_keeps_its_promise(check: Check) -> None:
+    await check(MemoryStore())
 
 
-@pytest.fixture
-def store() -> Store:
-    return MemoryStore()
-
-
-async def test_the_timeline_comes_back_as_it_was_saved(store: Store) -> None:
-    await store.save_seconds("c-1", [second(0), second(1)])
-    await store.save_seconds("c-2", [second(7)])
-    await store.save_seconds("c-1", [second(2)])
-    assert await store.seconds("c-1") == (second(0), second(1), second(2))
-    assert await store.seconds("nobody") == ()
-
-
-async def test_a_second_that_is_saved_again_stays_one(store: Store) -> None:
-    await store.save_seconds("c-1", [second(0), second(1)])
-    await store.save_seconds("c-1", [second(1), second(2)])
-    assert [each.t_s for each in await store.seconds("c-1")] == [0.0, 1.0, 2.0]
+async def test_all_promises_hold_in_one_store() -> None:
+    await check_store(MemoryStore())
 
 
 async def test_states_are_kept_in_their_order() -> None:
@@ -36,3 +23,16 @@ async def test_states_are_kept_in_their_order() -> None:
     for state, at in (("PREPARING", 1.0), ("RUNNING", 2.0), ("RUNNING", 3.0)):
         await store.save_state("c-1", state, at)
     assert store.states["c-1"] == [("PREPARING", 1.0), ("RUNNING", 2.0)]
+
+
+async def test_leases_end_by_the_clock_of_the_store() -> None:
+    clock = VirtualClock()
+    store = MemoryStore(clock)
+    await store.save_state("c-1", "RUNNING", 1.0)
+    assert await store.claim("c-1", "first", 3.0) is not None
+    clock.advance(2.9)
+    assert await store.claim("c-1", "second", 3.0) is None
+    clock.advance(0.1)
+    claim = await store.claim("c-1", "second", 3.0)
+    assert claim is not None
+    assert claim.epoch == 2

@@ -52,12 +52,32 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     arguments.add_debug(parser)
 
 
+def _db(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action", choices=("upgrade", "status"), help="bring the tables to this version, or look at them"
+    )
+    arguments.add_configuration(parser)
+    arguments.add_debug(parser)
+
+
+def _zones(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "add", "disable"), help="a disabled zone stays listed")
+    parser.add_argument("key", nargs="?", metavar="KEY", help="what factories name as their factory.zone")
+    parser.add_argument("--title", metavar="TEXT", help="name for people; default: the key")
+    parser.add_argument("--description", metavar="TEXT", help="more about the zone")
+    parser.add_argument("--image", metavar="URL", help="a picture that stands for the zone")
+    arguments.add_configuration(parser)
+    arguments.add_debug(parser)
+
+
 COMMANDS = (
     Command("run", "run the scenarios of PATH at once, on this machine, and report", _run),
     Command("standalone", "head and factory in one process", _standalone),
     Command("list", "show the scenarios of PATH", _list),
     Command("validate", "check the scenarios and the configuration, and show every mistake", _list),
     Command("report", "show a report.json again, or make another form of it", _report),
+    Command("db", "create or upgrade the tables of the store, or show their revision", _db),
+    Command("zones", "list, add or disable the zones that campaigns may ask for", _zones),
     Command("demo", "run a campaign against a small shop, bundled and started on loopback", _demo),
 )
 RUNNERS = {
@@ -66,6 +86,8 @@ RUNNERS = {
     "list": "qalipsis.cli.listing:show",
     "validate": "qalipsis.cli.listing:validate",
     "report": "qalipsis.cli.rendering:render",
+    "db": "qalipsis.cli.database:manage",
+    "zones": "qalipsis.cli.zones:manage",
     "demo": "qalipsis.cli.demo:demo",
 }
 

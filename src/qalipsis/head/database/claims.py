@@ -1,0 +1,164 @@
+"""Which head drives a campaign: a change happens only to the epoch and the version that its owner knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import insert as plain_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from qalipsis.head.campaign import TERMINAL
+from qalipsis.head.database import reports, timeline
+from qalipsis.head.database.campaigns import in_state
+from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_CHECKPOINT, INBOX, OUTBOX
+from qalipsis.head.database.sql import from_now, insert, later
+from qalipsis.head.ownership import Claim, Commit, Fenced, fenced
+
+_ROW = CAMPAIGN.c
+_TICK = timedelta(microseconds=1)
+
+
+async def claim(connection: AsyncConnection, campaign: str, head: str, lease_seconds: float) -> Claim | None:
+    # Of two at once, the second waits for the first's row and then finds that it does not match any more.
+    row = (
+        await connection.execute(
+            update(CAMPAIGN)
+            .where(_ROW.key == campaign, *_is_free())
+            .values(
+                owner=head,
+                epoch=_ROW.epoch + 1,
+                lease_until=from_now(lease_seconds),
+                version=from_now(),
+            )
+            .returning(_ROW.epoch, _ROW.version)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return Claim(
+        campaign=campaign, head=head, epoch=row.epoch, version=row.version, lease_seconds=lease_seconds
+    )
+
+
+async def renew(connection: AsyncConnection, claim: Claim) -> None:
+    """Leaves the version alone, so that it never meets a commit of the same head."""
+    renewed = await connection.execute(
+        update(CAMPAIGN).where(*_is_owner(claim)).values(lease_until=from_now(claim.lease_seconds))
+    )
+    if renewed.rowcount == 0:
+        raise await _fenced(connection, claim)
+
+
+async def release(connection: AsyncConnection, claim: Claim) -> None:
+    await connection.execute(
+        update(CAMPAIGN)
+        .where(*_is_owner(claim))
+        .values(owner=None, lease_until=None, version=later(from_now(), claim.version + _TICK))
+    )
+
+
+async def claimable(connection: AsyncConnection) -> tuple[str, ...]:
+    is_due = or_(_ROW.scheduled_at.is_(None), _ROW.scheduled_at <= from_now())
+    return tuple(await connection.scalars(select(_ROW.key).where(*_is_free(), is_due).order_by(_ROW.id)))
+
+
+async def commit(connection: AsyncConnection, claim: Claim, commit: Commit) -> Claim:
+    values = in_state(commit.state, commit.at) | {
+        "version": later(from_now(), claim.version + _TICK),
+        "last_commit": commit.id,
+    }
+    for name in ("failure_reason", "aborter"):
+        if getattr(commit, name) is not None:
+            values[name] = getattr(commit, name)
+    row = (
+        await connection.execute(
+            update(CAMPAIGN)
+            .where(*_is_owner(claim), _ROW.version == claim.version)
+            .values(values)
+            .returning(_ROW.id, _ROW.version)
+        )
+    ).one_or_none()
+    if row is None:
+        return await _repeated(connection, claim, commit)
+    if commit.checkpoint is not None:
+        await _keep_checkpoint(connection, row.id, commit.checkpoint)
+    await _raise_watermarks(connection, row.id, commit.watermarks)
+    if commit.outgoing:
+        bodies = [{"campaign_id": row.id, "topic": topic, "body": body} for topic, body in commit.outgoing]
+        await connection.execute(plain_insert(OUTBOX), bodies)
+    await timeline.save(connection, row.id, commit.seconds)
+    if commit.report is not None:
+        await reports.save(connection, row.id, commit.report)
+    return replace(claim, version=row.version)
+
+
+async def checkpoint(connection: AsyncConnection, campaign: str) -> bytes | None:
+    found: bytes | None = await connection.scalar(
+        select(CAMPAIGN_CHECKPOINT.c.content).join(CAMPAIGN).where(_ROW.key == campaign)
+    )
+    return found
+
+
+async def watermarks(connection: AsyncConnection, campaign: str) -> dict[tuple[str, int], int]:
+    rows = await connection.execute(select(INBOX).join(CAMPAIGN).where(_ROW.key == campaign))
+    return {(row.source, row.incarnation): row.sequence for row in rows}
+
+
+def _is_free() -> tuple[ColumnElement[bool], ...]:
+    has_ended = or_(_ROW.lease_until.is_(None), _ROW.lease_until <= from_now())
+    return _ROW.state.not_in([str(state) for state in TERMINAL]), has_ended
+
+
+def _is_owner(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return _ROW.key == claim.campaign, _ROW.owner == claim.head, _ROW.epoch == claim.epoch
+
+
+async def _repeated(connection: AsyncConnection, claim: Claim, commit: Commit) -> Claim:
+    """The claim after a commit whose answer was lost; raises Fenced when this is another one."""
+    version = await connection.scalar(
+        select(_ROW.version).where(*_is_owner(claim), _ROW.last_commit == commit.id)
+    )
+    if version is None:
+        raise await _fenced(connection, claim)
+    return replace(claim, version=version)
+
+
+async def _fenced(connection: AsyncConnection, claim: Claim) -> Fenced:
+    found = (
+        await connection.execute(select(_ROW.epoch, _ROW.owner).where(_ROW.key == claim.campaign))
+    ).one_or_none()
+    return fenced(claim, *(found or (None, None)))
+
+
+async def _keep_checkpoint(connection: AsyncConnection, campaign: int, content: bytes) -> None:
+    row = {"content": content, "version": from_now()}
+    await connection.execute(
+        insert(connection, CAMPAIGN_CHECKPOINT)
+        .values(campaign_id=campaign, **row)
+        .on_conflict_do_update(index_elements=["campaign_id"], set_=row)
+    )
+
+
+async def _raise_watermarks(
+    connection: AsyncConnection, campaign: int, watermarks: Mapping[tuple[str, int], int]
+) -> None:
+    if not watermarks:
+        return
+    rows = [
+        {"campaign_id": campaign, "source": source, "incarnation": incarnation, "sequence": sequence}
+        for (source, incarnation), sequence in watermarks.items()
+    ]
+    statement = insert(connection, INBOX)
+    given: Any = statement.excluded
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["campaign_id", "source", "incarnation"],
+            set_={"sequence": given.sequence},
+            where=INBOX.c.sequence < given.sequence,
+        ),
+        rows,
+    )

@@ -1,0 +1,125 @@
+"""An open database: transactions whose errors are ours, and tables of the right revision."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from qalipsis.config.settings import Datasource
+from qalipsis.errors import ConfigurationError
+from qalipsis.head.database import migration
+from qalipsis.head.database.engine import make_engine
+from qalipsis.head.database.place import FilePlace, place_of
+from qalipsis.head.database.problems import PROBLEMS, explain
+
+ANSWER_SECONDS: Final = 15.0
+"""What takes longer is given up: the network swallows what is sent, or somebody holds a lock."""
+
+UPGRADE_SECONDS: Final = 60.0
+LOCK_NOT_AVAILABLE: Final = "55P03"
+
+
+class Database:
+    """PostgreSQL, or SQLite in a file of `folder`; connects when it is first used."""
+
+    def __init__(self, datasource: Datasource, folder: Path | str = "data") -> None:
+        self.place = place_of(datasource, folder)
+        self._engine = make_engine(datasource, self.place)
+        self._seconds = datasource.pool.max_acquire_time + ANSWER_SECONDS
+
+    @asynccontextmanager
+    async def transaction(self, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
+        """Commits at the end of the block, or rolls back.
+
+        Raises ServiceUnavailable when the database is away or too slow, ConfigurationError when it refuses.
+        """
+        try:
+            async with asyncio.timeout(seconds or self._seconds), self._engine.begin() as connection:
+                yield connection
+        except PROBLEMS as error:
+            explained = explain(error, self.place)
+            if explained is None:
+                raise
+            raise explained from error
+
+    async def revision(self) -> str | None:
+        """The revision of the tables, None when there are none; nothing is created."""
+        if isinstance(self.place, FilePlace) and not self.place.path.exists():
+            return None
+        async with self.transaction() as connection:
+            return await migration.current(connection)
+
+    async def check_current(self) -> None:
+        """Refuse to work with tables that are not of the revision of this version."""
+        revision = await self.revision()
+        migration.check_known(revision, self.place)
+        if revision != migration.newest():
+            found = (
+                "there are no tables yet" if revision is None else f"the tables are of revision {revision}"
+            )
+            raise ConfigurationError(
+                f"{self.place}: {found}, and this version needs {migration.newest()}; "
+                "run `qalipsis db upgrade`"
+            )
+
+    async def upgrade(self, patience_seconds: float = UPGRADE_SECONDS) -> str | None:
+        """Bring the tables to the revision of this version, once; returns the revision they had.
+
+        When several processes try, one does it and the others wait, at most `patience_seconds`.
+        """
+        place = self.place
+        if isinstance(place, FilePlace):
+            self._make_folder(place.path.parent)
+        async with self.alone(patience_seconds) as connection:
+            return await migration.upgrade(connection, place)
+
+    @asynccontextmanager
+    async def alone(self, patience_seconds: float = UPGRADE_SECONDS) -> AsyncIterator[AsyncConnection]:
+        """A transaction beside which nobody upgrades; raises ServiceUnavailable after too long a wait."""
+        place = self.place
+        if isinstance(place, FilePlace):
+            async with (
+                migration.locked_file(place, patience_seconds),
+                self.transaction(UPGRADE_SECONDS) as connection,
+            ):
+                yield connection
+            return
+        async with self.transaction(patience_seconds + UPGRADE_SECONDS) as connection:
+            try:
+                await migration.lock_schema(connection, place.schema, patience_seconds)
+                yield connection
+            except PROBLEMS as error:
+                if getattr(getattr(error, "orig", None), "sqlstate", None) == LOCK_NOT_AVAILABLE:
+                    raise migration.too_slow(place, patience_seconds) from error
+                raise
+
+    async def aclose(self) -> None:
+        """Close all connections; may be called again."""
+        await self._engine.dispose()
+
+    def _make_folder(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain(error, self.place) or error from error
+
+
+@asynccontextmanager
+async def open_database(
+    datasource: Datasource, folder: Path | str = "data", *, upgrade: bool = True
+) -> AsyncIterator[Database]:
+    """A database whose tables are of the right revision: upgraded first, or else refused."""
+    database = Database(datasource, folder)
+    try:
+        if upgrade:
+            await database.upgrade()
+        else:
+            await database.check_current()
+        yield database
+    finally:
+        await database.aclose()

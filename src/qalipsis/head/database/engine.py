@@ -1,0 +1,94 @@
+"""Connections to the database, made as the settings want them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from qalipsis.config.settings import Datasource
+from qalipsis.head.database.place import FilePlace, Place, quoted
+
+CONNECT_SECONDS: Final = 10.0
+BUSY_SECONDS: Final = 5.0
+"""How long SQLite waits while another process writes to its file."""
+
+
+def make_engine(datasource: Datasource, place: Place) -> AsyncEngine:
+    """An engine that connects when it is first used."""
+    return _sqlite(place.path) if isinstance(place, FilePlace) else _postgresql(datasource)
+
+
+def _postgresql(datasource: Datasource) -> AsyncEngine:
+    pool = datasource.pool
+    kept = max(pool.min, 1)  # SQLAlchemy takes 0 for no limit
+    engine = create_async_engine(
+        URL.create(
+            "postgresql+asyncpg",
+            username=datasource.username,
+            password=None if datasource.password is None else datasource.password.reveal(),
+            host=datasource.host,
+            port=datasource.port,
+            database=datasource.database,
+        ),
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "server_settings": {
+                "application_name": "qalipsis",
+                "search_path": quoted(datasource.schema),
+                "timezone": "UTC",
+            },
+        },
+        hide_parameters=True,
+        # `min` connections are kept, those above are closed as soon as they are idle.
+        pool_size=kept,
+        max_overflow=max(pool.max - kept, 0),
+        pool_timeout=pool.max_acquire_time,
+        pool_recycle=pool.max_life_time,
+        pool_pre_ping=True,
+    )
+    _replace_idle(engine, pool.max_idle_time)
+    return engine
+
+
+def _replace_idle(engine: AsyncEngine, max_idle_seconds: float) -> None:
+    """Firewalls forget connections that rest too long, so these are opened again before they are used."""
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def remember(connection: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def look(connection: Any, entry: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
+        since = entry.info.pop("idle_since", None)
+        if since is not None and time.monotonic() - since > max_idle_seconds:
+            raise DisconnectionError("idle for too long")
+
+
+def _sqlite(path: Path) -> AsyncEngine:
+    # One connection: writers would wait for each other anyway, and this way in the order they come.
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)), pool_size=1, max_overflow=0, hide_parameters=True
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # the driver would begin transactions too late, and none for DDL
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A reader that starts to write later would be refused at once instead of waiting for its turn.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

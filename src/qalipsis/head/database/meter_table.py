@@ -1,0 +1,62 @@
+"""Meters over time, as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+import msgspec
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_METERS
+from qalipsis.head.database.sql import insert
+from qalipsis.head.meter_series import Meter, MeterQuery, finite
+
+_ROW = CAMPAIGN_METERS.c
+_COLUMNS = [_ROW[name] for name in Meter.__struct_fields__]
+
+
+async def save(connection: AsyncConnection, campaign: int, meters: Sequence[Meter]) -> None:
+    """A meter that is there already stays as it is."""
+    if not meters:
+        return
+    rows = [
+        {"campaign_id": campaign, "series": _series(each), **msgspec.structs.asdict(finite(each))}
+        for each in meters
+    ]
+    await connection.execute(
+        insert(connection, CAMPAIGN_METERS).on_conflict_do_nothing(
+            index_elements=["campaign_id", "at", "series"]
+        ),
+        rows,
+    )
+
+
+async def read(connection: AsyncConnection, query: MeterQuery) -> tuple[Meter, ...]:
+    rows = await connection.execute(
+        select(*_COLUMNS)
+        .join(CAMPAIGN, CAMPAIGN.c.id == _ROW.campaign_id)
+        .where(*_conditions(query))
+        .order_by(_ROW.at, _ROW.id)
+        .limit(query.limit)
+    )
+    return tuple(Meter(**row._mapping) for row in rows)
+
+
+def _conditions(query: MeterQuery) -> Iterator[ColumnElement[bool]]:
+    yield CAMPAIGN.c.key.in_(query.campaigns)
+    if query.names:
+        yield _ROW.name.in_(query.names)
+    if query.scenarios:
+        yield _ROW.scenario.in_(query.scenarios)
+    if query.since is not None:
+        yield _ROW.at >= query.since
+    if query.until is not None:
+        yield _ROW.at < query.until
+
+
+def _series(meter: Meter) -> str:
+    """The same for all moments of one meter, and short enough for an index."""
+    known = msgspec.json.encode((meter.scenario, meter.name, sorted(meter.tags.items())))
+    return sha256(known).hexdigest()

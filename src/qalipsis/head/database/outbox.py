@@ -1,0 +1,22 @@
+"""Messages that were decided together with a step of a campaign, until a relay has sent them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from qalipsis.head.database.schema import OUTBOX
+from qalipsis.head.ownership import Outgoing
+
+
+async def waiting(connection: AsyncConnection, limit: int) -> tuple[Outgoing, ...]:
+    # Ids of one campaign are in order: whoever commits a step holds the campaign's row meanwhile.
+    rows = await connection.execute(select(OUTBOX).order_by(OUTBOX.c.id).limit(limit))
+    return tuple(Outgoing(row.id, row.topic, row.body) for row in rows)
+
+
+async def forget(connection: AsyncConnection, ids: Sequence[int]) -> None:
+    if ids:
+        await connection.execute(delete(OUTBOX).where(OUTBOX.c.id.in_(ids)))

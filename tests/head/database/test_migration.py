@@ -1,0 +1,116 @@
+"""Tables come to the newest revision: from nothing, once, by one of several, and never backwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from qalipsis.config.settings import Datasource
+from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.head.database import migration
+from qalipsis.head.database.database import Database, open_database
+from qalipsis.head.database.place import FilePlace
+from qalipsis.head.database.schema import METADATA
+from tests.head.database.conftest import ask
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, METADATA))
+
+
+async def test_the_migrations_make_exactly_the_tables_of_the_schema(
+    datasource: Datasource, folder: Path
+) -> None:
+    async with open_database(datasource, folder) as database, database.transaction() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_a_second_upgrade_finds_nothing_to_do(datasource: Datasource, folder: Path) -> None:
+    database = Database(datasource, folder)
+    assert await database.revision() is None
+    assert await database.upgrade() is None
+    assert await database.upgrade() == migration.newest()
+    assert await database.revision() == migration.newest()
+    await database.aclose()
+
+
+async def test_every_table_has_a_sequence_of_its_own(server: Datasource) -> None:
+    async with open_database(replace(server, schema="odd: Näme")):
+        pass
+    rows = await ask(server, "select sequencename from pg_sequences where schemaname = 'odd: Näme'")
+    assert {name for (name,) in rows} == {f"{table}_seq" for table in METADATA.tables}
+
+
+async def test_of_two_heads_that_start_at_once_one_upgrades_and_both_work(
+    datasource: Datasource, folder: Path
+) -> None:
+    databases = [Database(datasource, folder) for _ in range(4)]
+    found = await asyncio.gather(*(database.upgrade() for database in databases))
+    assert sorted(found, key=str) == [migration.newest()] * 3 + [None]
+    for database in databases:
+        assert await database.revision() == migration.newest()
+        await database.aclose()
+
+
+async def test_who_waits_too_long_for_the_upgrade_of_another_is_told(
+    datasource: Datasource, folder: Path
+) -> None:
+    first, second = Database(datasource, folder), Database(datasource, folder)
+    if isinstance(first.place, FilePlace):
+        first.place.path.parent.mkdir()
+    began = time.monotonic()
+    async with first.alone():
+        with pytest.raises(ServiceUnavailable, match=r"has been upgrading or using the tables for 0\.3 s"):
+            await second.upgrade(patience_seconds=0.3)
+    assert time.monotonic() - began < 5.0
+    assert await second.upgrade() is None
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_tables_of_a_later_version_are_refused_by_both_revisions(
+    datasource: Datasource, folder: Path
+) -> None:
+    async with open_database(datasource, folder) as database, database.transaction() as connection:
+        await connection.execute(text("update alembic_version set version_num = '9999'"))
+    for upgrade in (True, False):
+        with pytest.raises(ConfigurationError, match=f"revision 9999.*{migration.newest()}.*use the version"):
+            async with open_database(datasource, folder, upgrade=upgrade):
+                pass
+
+
+async def test_a_failed_upgrade_leaves_nothing_behind(
+    datasource: Datasource, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = migration._run
+
+    def fail(connection: Connection) -> None:
+        run(connection)
+        raise ZeroDivisionError
+
+    database = Database(datasource, folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(migration, "_run", fail)
+        with pytest.raises(ZeroDivisionError):
+            await database.upgrade()
+    assert await database.revision() is None
+    assert await database.upgrade() is None
+    await database.aclose()
+
+
+async def test_what_only_reads_asks_for_an_upgrade_and_creates_nothing(
+    datasource: Datasource, folder: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"there are no tables yet.*run `qalipsis db upgrade`"):
+        async with open_database(datasource, folder, upgrade=False):
+            pass
+    assert not await asyncio.to_thread(folder.exists)
