@@ -16,7 +16,7 @@ from random import SystemRandom
 from tempfile import mkdtemp
 
 HOST = "127.0.0.1"
-START_SECONDS = 30.0
+START_SECONDS = 60.0  # RabbitMQ and Kafka take 6 s on a quiet machine
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.02
 LINES_OF_LOG = 40

@@ -18,6 +18,7 @@ from tests.services.home import HOST, ServiceMissing, answers, find_program, fre
 
 PROJECT = Path(__file__).with_name("pom.xml")
 
+# The last two: after a crash the controller, itself new, would wait 9 s for the broker that it remembers.
 SETTINGS = """
 process.roles=broker,controller
 node.id=1
@@ -45,6 +46,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=8388608
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
 """
 
 LOGGING = """

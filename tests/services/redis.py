@@ -129,7 +129,7 @@ def _join(home: Home, nodes: Sequence[Redis], buses: Sequence[int]) -> None:
         return known.count("master") == len(nodes) and "handshake" not in known
 
     def serves_all(node: Redis) -> bool:
-        """Whether it takes requests and names all nodes; a replica is named once it has something to repeat."""
+        """Whether it takes requests and names all nodes; a replica is named once it has an offset."""
         named = say(node, "CLUSTER", "SLOTS").count(HOST)
         return named == len(nodes) and "cluster_state:ok" in say(node, "CLUSTER", "INFO")
 

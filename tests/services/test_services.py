@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -24,10 +25,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 
+from tests.services.fixtures import provided
 from tests.services.handle import Handle
 from tests.services.home import ServiceFailed, ServiceMissing, find_program, open_home
 from tests.services.kafka import Kafka
 from tests.services.mosquitto import Mosquitto
+from tests.services.offer import Offer
 from tests.services.postgres import Postgres
 from tests.services.rabbitmq import Rabbitmq
 from tests.services.redis import MASTERS, Redis, RedisCluster, running_redis
@@ -233,3 +236,34 @@ def test_a_server_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch)
 def test_a_missing_program_tells_how_to_get_it() -> None:
     with pytest.raises(ServiceMissing, match="tests/services/install"):
         find_program("no-such-program")
+
+
+@contextmanager
+def missing() -> Iterator[Redis]:
+    find_program("no-such-program")
+    yield Redis(host="unreached", port=0)
+
+
+UNHAD = Offer("unhad", "QALIPSIS_TEST_UNHAD_URL", Redis.from_url, missing)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_a_missing_service_skips_and_fails_in_ci(
+    monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="no-such-program is not installed"):
+        next(provided(UNHAD))
+
+
+def test_an_existing_service_is_used_and_not_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(UNHAD.variable, "redis://:a%20secret@somewhere:1234/0")
+    (service,) = provided(UNHAD)
+    assert service == Redis(host="somewhere", port=1234, password="a secret")
+    with pytest.raises(pytest.skip.Exception, match="somewhere:1234 was not started by these tests"):
+        service.stop()
+
+
+@pytest.mark.parametrize("url", ["postgresql://u%40x:p%3Aw@host:1/base", "postgresql://u:@host:5432/base"])
+def test_an_address_is_read_as_it_is_written(url: str) -> None:
+    assert Postgres.from_url(url).url == url
