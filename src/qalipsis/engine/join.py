@@ -74,9 +74,11 @@ class Join:
         self._wheel = wheel
         self._key: Any = None
         self._waiting: dict[Any, deque[Waiter]] = {}
-        self._rights: OrderedDict[Any, deque[tuple[float, Any]]] = OrderedDict()
-        """By key, the one that came first in front."""
-        self._kept = 0
+        self._rights: dict[Any, deque[int]] = {}
+        """The numbers of the values kept under a key."""
+        self._kept: OrderedDict[int, tuple[float, Any, Any]] = OrderedDict()
+        """By number, so that the oldest is in front: when it came, its key and itself."""
+        self._came = 0
         self._error: StepError | None = None
         self._left_types: set[type] = set()
         self._right_types: set[type] = set()
@@ -95,10 +97,9 @@ class Join:
             if self._error is not None:
                 raise StepError(self._error.kind, str(self._error))
             return WAIT
-        _, right = found.popleft()
+        _, _, right = self._kept.pop(found.popleft())
         if not found:
             del self._rights[key]
-        self._kept -= 1
         self._counters["matched"] += 1
         return Pair(context.value, right)
 
@@ -175,33 +176,33 @@ class Join:
                 waiter.strand.fail(StepError(error.kind, str(error)))
 
     def _keep(self, key: Any, now: float, record: Any) -> None:
+        number = self._came = self._came + 1
         kept = self._rights.get(key)
         if kept is None:
-            self._rights[key] = deque(((now, record),))
+            self._rights[key] = deque((number,))
         else:
-            kept.append((now, record))
-        self._kept += 1
+            kept.append(number)
+        self._kept[number] = (now, key, record)
         if self._cache_timeout:
             self._forget_old()
-        if self._kept > self._cache_size:
+        if len(self._kept) > self._cache_size:
             self._evict()
 
     def _forget_old(self) -> None:
         oldest = self._wheel.now() - self._cache_timeout
-        while self._rights:
-            kept = next(iter(self._rights.values()))
-            if kept[0][0] > oldest:
+        while self._kept:
+            came, _, _ = next(iter(self._kept.values()))
+            if came > oldest:
                 return
             self._evict()
 
     def _evict(self) -> None:
-        key, kept = next(iter(self._rights.items()))
+        number, (_, key, _) = self._kept.popitem(last=False)
+        kept = self._rights[key]
+        assert kept[0] == number
         kept.popleft()
-        self._kept -= 1
         self._counters["right-evicted"] += 1
-        if kept:
-            self._rights.move_to_end(key)
-        else:
+        if not kept:
             del self._rights[key]
 
     def _broken(self, record: Any, error: Exception) -> None:
