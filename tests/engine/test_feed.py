@@ -353,3 +353,33 @@ async def test_minions_that_wait_for_a_record_end_with_a_soft_stop(play: Play, m
     assert 3 <= played.seconds < 3.2
     assert played[Slot.MINIONS_COMPLETED] == 2
     assert len(source.closed) == len(source.opened)
+
+
+async def test_a_source_that_waits_for_room_is_not_idle(play: Play) -> None:
+    taken: list[Any] = []
+    source = listed([1], [2], [3], [4]).unicast(buffer=1, idle_timeout="1s")
+    chain = scenario("slow", minions=1).start().then(source).iterate(10).delay("3s").on_each(taken.append)
+    await play(chain, find_source=find_source)
+    assert taken == [1, 2, 3, 4]
+
+
+def test_who_gave_up_is_not_kept() -> None:
+    feed = Unicast(WorkerMeters().step("s", "n", "t"), TimerWheel(VirtualClock()))
+    for _ in range(10):
+        feed.wait(Record(), object()).cancel()  # type: ignore[arg-type]
+    assert not feed._waiting
+
+
+async def test_a_dry_source_ends_the_iterations_of_a_step_with_a_timeout(play: Play) -> None:
+    chain = scenario("dry", minions=1).start().then(listed([1])).named("take").timeout("1s").iterate(5_000)
+    played = await play(chain, find_source=find_source)
+    assert played.step("take").counters["found-none"] == 1
+
+
+@pytest.mark.parametrize("make", [Unicast, Broadcast])
+def test_a_feed_that_ended_wants_no_more_records(make: Any) -> None:
+    """A loop would otherwise read its file over and over again, as fast as it can."""
+    feed = make(WorkerMeters().step("s", "n", "t"), TimerWheel(VirtualClock()))
+    assert feed.has_room()
+    feed.stop()
+    assert not feed.has_room()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -27,15 +27,17 @@ def nobody() -> None:
 class Taker:
     """A minion that waits for a record."""
 
-    __slots__ = ("context", "is_gone", "strand")
+    __slots__ = ("_feed", "context", "is_gone", "strand")
 
-    def __init__(self, context: Context, strand: Strand) -> None:
+    def __init__(self, feed: Feed, context: Context, strand: Strand) -> None:
+        self._feed = feed
         self.context = context
         self.strand = strand
         self.is_gone = False
 
     def cancel(self) -> None:
         self.is_gone = True
+        self._feed.give_up(self)
 
 
 class Feed:
@@ -49,7 +51,9 @@ class Feed:
         self._counters = meters.counters
         for name in ("records-read", self.given, "found-none"):
             self._counters.setdefault(name, 0)
-        self._waiting: deque[Taker] = deque()
+        self._waiting: OrderedDict[Taker, None] = OrderedDict()
+        self._is_full = False
+        """The source waits until minions have used what there is."""
         self._is_ended = False
         self._error: StepError | None = None
         self._wheel = wheel
@@ -64,9 +68,12 @@ class Feed:
 
     def wait(self, context: Context, strand: Strand) -> Taker:
         """After WAIT: the strand is resumed with a record, with DROP, or fails."""
-        taker = Taker(context, strand)
-        self._waiting.append(taker)
+        taker = Taker(self, context, strand)
+        self._waiting[taker] = None
         return taker
+
+    def give_up(self, taker: Taker) -> None:
+        self._waiting.pop(taker, None)
 
     def ended(self, error: StepError | None) -> None:
         self._error = error
@@ -77,7 +84,7 @@ class Feed:
     def stop(self) -> None:
         """Nobody waits any longer: there is nothing to come, or no more minions are to walk."""
         self._is_ended = True
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, OrderedDict()
         for taker in waiting:
             if taker.is_gone:
                 continue
@@ -97,9 +104,16 @@ class Feed:
         context.minion.is_dry = True
         return DROP
 
+    def _go_on(self) -> None:
+        self._is_full = False
+        self._moved_at = self._wheel.now()
+        self.go_on()
+
     def _check_idle(self) -> None:
         if self._is_ended:
             return
+        if self._is_full:
+            self._moved_at = self._wheel.now()  # the minions are slow, and not the source
         at = self._moved_at + self._idle_timeout
         if self._wheel.now() < at:
             self._wheel.call_at(at, self._check_idle)
@@ -118,7 +132,6 @@ class Unicast(Feed):
         super().__init__(meters, wheel, idle_timeout)
         self._buffer = buffer
         self._records: deque[Any] = deque()
-        self._is_full = False
 
     def put(self, records: Sequence[Any]) -> None:
         if self._is_ended:
@@ -127,22 +140,20 @@ class Unicast(Feed):
         self._moved_at = self._wheel.now()
         self._records.extend(records)
         while self._waiting and self._records:
-            taker = self._waiting.popleft()
-            if not taker.is_gone:
-                self._counters["records-delivered"] += 1
-                taker.strand.resume(self._records.popleft())
+            taker, _ = self._waiting.popitem(last=False)
+            self._counters["records-delivered"] += 1
+            taker.strand.resume(self._records.popleft())
 
     def has_room(self) -> bool:
         self._is_full = len(self._records) >= self._buffer
-        return not self._is_full
+        return not (self._is_full or self._is_ended)
 
     def take(self, context: Context) -> Any:
         records = self._records
         if not records:
             return self._none_left(context)
         if self._is_full and len(records) <= self._buffer // 2 + 1:
-            self._is_full = False
-            self.go_on()
+            self._go_on()
         self._counters["records-delivered"] += 1
         return records.popleft()
 
@@ -177,7 +188,6 @@ class Broadcast(Feed):
         self._let_go_at = 0
         self._behind = 0
         """While full: minions that have not come to the record `_let_go_at` yet."""
-        self._is_full = False
 
     def put(self, records: Sequence[Any]) -> None:
         if self._is_ended:
@@ -185,12 +195,14 @@ class Broadcast(Feed):
         self._counters["records-read"] += len(records)
         self._moved_at = self._wheel.now()
         self._records.extend(records)
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, OrderedDict()
         for taker in waiting:
             if not taker.is_gone:
                 taker.strand.resume(self.take(taker.context))
 
     def has_room(self) -> bool:
+        if self._is_ended:
+            return False
         if self._buffer is None or len(self._records) < self._buffer:
             return True
         self._is_full = True
@@ -231,10 +243,9 @@ class Broadcast(Feed):
             self._let_go()
 
     def _let_go(self) -> None:
-        self._is_full = False
         del self._records[: self._let_go_at - self._first]
         self._first = self._let_go_at
-        self.go_on()
+        self._go_on()
 
 
 class Private:
