@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +21,10 @@ from qalipsis.testing.virtual_clock import VirtualClock
 from tests.engine.sources import Fed, find_source, listed
 
 Play = Callable[..., Any]
+
+
+class Name(StrEnum):
+    ADA = "ada"
 
 
 def join_with(right: Any, pairs: list[Any], minions: int = 3, **options: Any) -> Any:
@@ -274,3 +281,12 @@ def test_a_waiter_that_gives_up_leaves_nothing_behind() -> None:
     clock.advance(20)
     assert answers == []
     assert not join._waiting
+
+
+@pytest.mark.parametrize(("left", "right"), [(1, 1.0), (Decimal(1), 1), (True, 1), (Name.ADA, "ada")])
+def test_keys_of_types_with_equal_values_are_not_warned_about(left: Any, right: Any, caplog: Any) -> None:
+    join, _, meters = make_join()
+    join.put([(right, "r")])
+    assert join.take(Left((left, "x"))) == Pair((left, "x"), (right, "r"))  # type: ignore[arg-type]
+    assert "key-types-differ" not in meters.counters
+    assert not caplog.records

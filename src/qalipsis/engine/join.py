@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from numbers import Number
+from typing import Any, ClassVar
 
 from qalipsis.clock import TimerHandle
 from qalipsis.engine.context import Context
@@ -212,7 +213,8 @@ class Join:
 
     def _new_type(self, types: set[type], key: Any) -> None:
         types.add(type(key))
-        can_match = not self._left_types or not self._right_types or self._left_types & self._right_types
+        can_match = not self._left_types or not self._right_types
+        can_match = can_match or any(_may_equal(a, b) for a in self._left_types for b in self._right_types)
         if not can_match and "key-types-differ" not in self._counters:
             self._counters["key-types-differ"] = 1
             _log.warning(
@@ -221,6 +223,15 @@ class Join:
                 _names(self._left_types),
                 _names(self._right_types),
             )
+
+
+def _may_equal(one: type, other: type) -> bool:
+    """Whether values of these types are ever equal, as 1 and 1.0 are, or a string and one of an enumeration."""
+    return (
+        issubclass(one, other)
+        or issubclass(other, one)
+        or (issubclass(one, Number) and issubclass(other, Number))
+    )
 
 
 def _names(types: set[type]) -> str:
@@ -248,17 +259,27 @@ class ZipTaker:
 class Zip:
     """Pairs left records with right values in the order in which both come; each right value is used once."""
 
-    def __init__(self, timeout: float, cache_size: int, meters: StepMeters, wheel: TimerWheel) -> None:
+    used: ClassVar[str] = "matched"
+    """Name of the figure that counts the pairs."""
+
+    def __init__(
+        self,
+        timeout: float,
+        cache_size: int,
+        meters: StepMeters,
+        wheel: TimerWheel,
+        is_counting: bool = True,
+    ) -> None:
         self.go_on: Callable[[], None] = lambda: None
         self._timeout = timeout
         self._cache_size = cache_size
+        self._is_counting = is_counting
         self._counters = meters.counters
-        for figure in FIGURES:
+        for figure in ("right-read", self.used, "left-unmatched"):
             self._counters.setdefault(figure, 0)
         self._wheel = wheel
         self._waiting: OrderedDict[ZipTaker, None] = OrderedDict()
         self._rights: deque[Any] = deque()
-        self._is_ended = False
         self._error: StepError | None = None
 
     def take(self, context: Context) -> Any:
@@ -266,7 +287,7 @@ class Zip:
             if self._error is not None:
                 raise StepError(self._error.kind, str(self._error))
             return WAIT
-        self._counters["matched"] += 1
+        self._counters[self.used] += 1
         return Pair(context.value, self._next())
 
     def wait(self, context: Context, strand: Strand) -> ZipTaker:
@@ -286,13 +307,14 @@ class Zip:
         taker.strand.fail(StepError("unmatched", f"no right value came within {self._timeout:g} s"))
 
     def put(self, records: Sequence[Any]) -> None:
-        self._counters["right-read"] += len(records)
+        if self._is_counting:
+            self._counters["right-read"] += len(records)
         self._add(records)
         while self._rights and self._waiting:
             taker, _ = self._waiting.popitem(last=False)
             assert taker.timer is not None
             taker.timer.cancel()
-            self._counters["matched"] += 1
+            self._counters[self.used] += 1
             taker.strand.resume(Pair(taker.left, self._next()))
 
     def has_room(self) -> bool:
@@ -319,7 +341,9 @@ class Zip:
 
 
 class ZipLast(Zip):
-    """Pairs left records with the latest right value."""
+    """Pairs left records with the latest right value, of which most may never be looked at."""
+
+    used = "paired"
 
     def _add(self, records: Sequence[Any]) -> None:
         self._rights.extend(records)
