@@ -383,3 +383,25 @@ def test_a_feed_that_ended_wants_no_more_records(make: Any) -> None:
     assert feed.has_room()
     feed.stop()
     assert not feed.has_room()
+
+
+async def test_nobody_begins_to_wait_for_a_record_after_a_stop(play: Play) -> None:
+    is_stopped: list[bool] = []
+    source = Fed()
+
+    def meddle(engine: Any, elapsed: float) -> None:
+        if elapsed > 1 and not is_stopped:
+            is_stopped.append(True)
+            engine.stop()
+
+    @journey("taking")
+    async def walk(minion: Minion) -> None:
+        await minion.pause("2s")
+        await minion.take(source, name="row")
+
+    graph = scenario("own", minions=1).start().delay("2s").then(source.sequential()).named("row")
+    for chain in (graph, walk.chain()):
+        is_stopped.clear()
+        played = await play(chain, find_source=find_source, meddle=meddle)
+        assert played[Slot.MINIONS_COMPLETED] == 1
+        assert not played.step("row").counters.get("found-none"), "nobody can know whether it ran dry"

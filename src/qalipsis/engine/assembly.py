@@ -68,12 +68,13 @@ class Assembly:
         self._opening = asyncio.Lock()
         self.steps: list[BeginStep | ExecuteStep] = []
 
-    async def chain(self, nodes: Sequence[Node]) -> Operations:
+    async def chain(self, nodes: Sequence[Node], supply: Supply | None = None) -> Operations:
         """The operations of a chain, with a loop before every iterated one."""
+        supply = supply or self._supply
         operations: list[Operation] = []
         previous: str | None = None
         for node in nodes:
-            operation = await self._operation(node)
+            operation = await self._operation(node, supply)
             operation.previous_name = previous
             if not isinstance(node.spec, steps.Tap):
                 previous = node.name
@@ -117,7 +118,7 @@ class Assembly:
         kind = resolved.source.kind if isinstance(resolved, Feed) else resolved.kind
         meters = self._scene.meters.step(self._scene.scenario, name, kind)
         try:
-            operation = await self._plain(resolved, name, meters, ())
+            operation = await self._plain(resolved, name, meters, (), self._supply)
         except ServiceUnavailable as error:
             self._unavailable[id(spec), name] = (spec, str(error))
             raise StepError("unavailable", str(error)) from error
@@ -144,10 +145,10 @@ class Assembly:
         for step in (*self.steps, *of_journeys):
             await step.aclose()
 
-    async def _operation(self, node: Node) -> Operation:
+    async def _operation(self, node: Node, supply: Supply) -> Operation:
         meters = self._scene.meters.step(self._scene.scenario, node.name, node.kind)
-        branches = tuple([await self.chain(branch) for branch in node.branches])
-        operation = await self._plain(node.spec, node.name, meters, branches)
+        branches = tuple([await self.chain(branch, supply) for branch in node.branches])
+        operation = await self._plain(node.spec, node.name, meters, branches, supply)
         if operation.step is not None:
             self.steps.append(operation.step)
         operation.index = node.index
@@ -163,7 +164,7 @@ class Assembly:
         return operation
 
     async def _plain(
-        self, spec: Any, name: str, meters: StepMeters, branches: tuple[Operations, ...]
+        self, spec: Any, name: str, meters: StepMeters, branches: tuple[Operations, ...], supply: Supply
     ) -> Operation:
         kind = type(spec)
         if kind in builtin.CALLS:
@@ -187,14 +188,14 @@ class Assembly:
             target = self._scene.meters.meter(self._scene.scenario, spec.name, spec.type)
             return _calling(Kind.CALL, name, meters, builtin.meter(spec, target))
         if isinstance(spec, Feed):
-            return _taking(name, meters, await self._supply.open_feed(spec, name, meters))
+            return _taking(name, meters, await supply.open_feed(spec, name, meters))
         if isinstance(spec, Meeting):
-            return _taking(name, meters, await self._supply.open_join(spec, name, meters))
+            return _taking(name, meters, await supply.open_join(spec, name, meters))
         if isinstance(spec, steps.Collect):
             collect = Collect(seconds(spec.timeout), spec.batch_size, self._scene.wheel)
             return _taking(name, meters, collect)
         if isinstance(spec, steps.Tap):
-            return _calling(Kind.CALL, name, meters, self._supply.branch(spec.step).tap)
+            return _calling(Kind.CALL, name, meters, supply.branch(spec.step).tap)
         if isinstance(spec, steps.Split):
             operation = Operation(Kind.SPLIT, name, meters)
             operation.branches = branches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -113,9 +114,8 @@ class WorkerEngine:
             chain = await assembly.chain(plan.chain)
             for number, aside in enumerate(plan.asides):
                 if aside.is_everywhere or self._is_first(name):
-                    self._asides.setdefault(name, []).append(
-                        Aside(number, scene, await assembly.chain(aside.chain))
-                    )
+                    beside = await assembly.chain(aside.chain, supply.of_aside(aside.is_everywhere))
+                    self._asides.setdefault(name, []).append(Aside(number, scene, beside))
             profile = plan.profile
             ledger.counts[Slot.MINIONS_SCHEDULED] = self._own_count(name)
             self._troupes[name] = Troupe(
@@ -258,6 +258,10 @@ class WorkerEngine:
     def _scenario_ended(self, name: str) -> None:
         if name not in self._running:
             raise FactoryError(f"the scenario {name} ended twice")
+        if any(aside.is_in_step for aside in self._asides.get(name, ())):
+            # Its record was what the last minion waited for: it cannot be interrupted in the middle of that.
+            self._wheel.call_at(self._clock.now(), partial(self._scenario_ended, name))
+            return
         self._running.discard(name)
         self._end_asides(name)
         self._on_ended(name)
