@@ -62,6 +62,7 @@ class Assembly:
         self._properties = properties
         self._shared: dict[Any, Any] = {}
         self._inner: dict[tuple[int, str], tuple[Any, Operation]] = {}
+        self._inner_feeds: list[tuple[Feed[Any], str, Operation]] = []
         self._unavailable: dict[tuple[int, str], tuple[Any, str]] = {}
         self._inner_names: set[str] = set()
         self._inner_timers: set[str] = set()
@@ -113,6 +114,9 @@ class Assembly:
         resolved = spec if self._properties is None else self._properties.resolve(spec)
         if isinstance(resolved, Source):
             resolved = resolved.unicast()
+        kept = self._kept_feed(resolved, name) if isinstance(resolved, Feed) else None
+        if kept is not None:
+            return self._keep(spec, name, kept)
         for problem in resolved.problems():
             raise StepError("invalid", problem)
         kind = resolved.source.kind if isinstance(resolved, Feed) else resolved.kind
@@ -122,6 +126,24 @@ class Assembly:
         except ServiceUnavailable as error:
             self._unavailable[id(spec), name] = (spec, str(error))
             raise StepError("unavailable", str(error)) from error
+        if isinstance(resolved, Feed):
+            self._inner_feeds.append((resolved, name, operation))
+        return self._keep(spec, name, operation)
+
+    def _kept_feed(self, feed: Feed[Any], name: str) -> Operation | None:
+        """The feed that a journey took from before: opened again, it would hand out its records again."""
+        for known, known_name, operation in self._inner_feeds:
+            if known_name == name and known == feed:
+                return operation
+        if len(self._inner_feeds) >= MAX_INNER_NAMES:
+            raise StepError(
+                "too-many-sources",
+                f"a journey may take from {MAX_INNER_NAMES} sources, and {name!r} is one more: "
+                "keep sources at module level",
+            )
+        return None
+
+    def _keep(self, spec: Any, name: str, operation: Operation) -> tuple[Any, Operation]:
         if len(self._inner) >= MAX_INNER_STEPS:
             # Not closed: what it shares with the other steps of its client is still in use.
             self._inner.pop(next(iter(self._inner)))

@@ -226,7 +226,7 @@ class Join:
 
 
 def _may_equal(one: type, other: type) -> bool:
-    """Whether values of these types are ever equal, as 1 and 1.0 are, or a string and one of an enumeration."""
+    """Whether values of these types are ever equal, as 1 and 1.0 are, or strings and those of an enum."""
     return (
         issubclass(one, other)
         or issubclass(other, one)
