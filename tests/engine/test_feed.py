@@ -425,7 +425,8 @@ async def test_equal_sources_of_a_journey_are_one_however_many_specs_it_makes(pl
     @journey("taking", minions=2)
     async def walk(minion: Minion) -> None:
         for _ in range(1_000):
-            taken.append(await minion.take(Same((list(range(900)),)), name="row"))
+            record = await minion.take(Same((list(range(900)),)), name="row")
+            taken.append(record)
 
     await play(walk.chain(), find_source=find_source)
     assert sorted(taken) == list(range(900))

@@ -113,7 +113,7 @@ class WorkerEngine:
             setup = await assembly.chain(plan.setup)
             chain = await assembly.chain(plan.chain)
             for number, aside in enumerate(plan.asides):
-                if aside.is_everywhere or self._is_first(name):
+                if self._is_first(name) or (aside.is_everywhere and self._own_count(name)):
                     beside = await assembly.chain(aside.chain, supply.of_aside(aside.is_everywhere))
                     self._asides.setdefault(name, []).append(Aside(number, scene, beside))
             profile = plan.profile
@@ -240,7 +240,8 @@ class WorkerEngine:
         """Rows of sources go to workers that own a minion, so that none lies where nobody comes for it."""
         ownership = self._busy(scenario)
         is_alone = sum(map(bool, ownership.weights)) == 1
-        return Place(self._campaign, ownership.owner, self._worker, is_alone)
+        is_idle = self._own_count(scenario) == 0
+        return Place(self._campaign, ownership.owner, self._worker, is_alone, is_idle)
 
     def _is_first(self, scenario: str) -> bool:
         return self._busy(scenario).owner(0) == self._worker

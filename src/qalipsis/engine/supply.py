@@ -28,13 +28,15 @@ class Place:
     owner: Callable[[int], int] = lambda row: 0
     worker: int = 0
     is_alone: bool = True
+    is_idle: bool = False
+    """True without minions of the scenario: what is read here, nobody would come for."""
     is_everywhere: bool = False
     """True for a root that each worker walks: its records are not shared out."""
 
     @property
     def is_first(self) -> bool:
         """One worker of the fleet counts what all of them read."""
-        return self.is_alone or self.owner(0) == self.worker
+        return self.owner(0) == self.worker
 
 
 class Supply:
@@ -116,11 +118,12 @@ class Supply:
     async def _sequential(self, source: Source[Any], meters: StepMeters) -> feed.Sequential:
         make_reader, runtime = self._reader_of(source), self._runtime(meters, None)
         # Opened once ahead of the start, so that a wrong address is one message.
-        reader = make_reader()
-        try:
-            await reader.open(runtime)
-        finally:
-            await reader.aclose()
+        if not self._place.is_idle:
+            reader = make_reader()
+            try:
+                await reader.open(runtime)
+            finally:
+                await reader.aclose()
         return feed.Sequential(
             lambda: feed.Unicast(meters, self._scene.wheel, buffer=feed.OWN_BUFFER, given="records-taken"),
             lambda sink: Pump(make_reader, runtime, sink),
@@ -151,6 +154,8 @@ class Supply:
         is_counting = group is not None or self._place.is_first
         runtime = self._runtime(meters, group, is_counting)
         pump = Pump(self._reader_of(source), runtime, sink, shard, is_endless)
+        if self._place.is_idle:
+            return pump
         await pump.open()
         pump.start(self._scene.background)
         return pump

@@ -190,3 +190,29 @@ async def test_what_each_worker_reads_is_counted_once(tmp_path: Path) -> None:
     assert step(report, "last").counters["paired"] == 4
     [scenario] = report.scenarios
     assert not scenario.messages
+
+
+async def test_a_worker_without_minions_reads_nothing(tmp_path: Path) -> None:
+    rows_file(tmp_path, 20_000, bad="bad,bad\n")
+    source = """
+        from qalipsis import scenario
+        from qalipsis.plugins import files
+
+        rows = files.csv("rows.csv", types={"id": int}, bad_rows="skip")
+        key = lambda row: row["id"]
+        lonely = (
+            scenario("lonely", minions=1)
+            .aside("seen", lambda aside: aside.then(rows).named("seen"))
+            .start()
+            .then(rows).named("take").iterate(30_000)
+            .inner_join("seen", on=key, having=key, timeout="5s").named("met")
+            .filter(lambda pair: pair.left["id"] == 0)
+            .inner_join(rows, on=lambda pair: 0, having=key, timeout="1s").named("meet")
+        )
+    """
+    report = await run(tmp_path, source, "factory.workers=2")
+    assert report.campaign.status == "SUCCESSFUL"
+    for name, figure in (("take", "records-read"), ("meet", "right-read"), ("met", "right-read")):
+        assert step(report, name).counters[figure] == 20_000
+    assert step(report, "take").counters["bad-rows"] == step(report, "meet").counters["bad-rows"] == 1
+    assert step(report, "take").counters["records-delivered"] == 20_000
