@@ -18,9 +18,9 @@ UNKNOWN = 1 << 62
 class Ownership:
     """Deals indices to crews of workers by their weights, and to the workers of a crew in turns.
 
-    Every prefix is spread as the whole: the dealing repeats after the sum of the weights, divided by what they
-    have in common, and at any moment a crew is less than one index away from its exact share. The workers of a
-    crew differ by one index at most. A crew of weight 0 owns nothing.
+    Every prefix is spread as the whole: the dealing repeats after the sum of the weights, divided by what
+    they have in common, and at any moment a crew is less than one index away from its exact share. The
+    workers of a crew differ by one index at most. A crew of weight 0 owns nothing.
 
     When the `total` is known, the crews' parts of it are exact to the index by `largest_remainder`. For its
     sake, in the last, incomplete period a crew may be up to two away from its exact share, which is rare:
@@ -46,7 +46,9 @@ class Ownership:
         """`crews` has the workers of each weight; without it, each weight is that of one worker."""
         if not any(weights) or min(weights) < 0:
             raise ValueError(f"the weights {weights} should be 0 or more, and one at least above 0")
-        self._crews = tuple(range(at, at + 1) for at in range(len(weights))) if crews is None else tuple(crews)
+        self._crews = (
+            tuple(range(at, at + 1) for at in range(len(weights))) if crews is None else tuple(crews)
+        )
         if any(weight and not crew for weight, crew in zip(weights, self._crews, strict=True)):
             raise ValueError(f"of the weights {weights}, one is for a crew without workers")
         divisor = gcd(*weights)
@@ -148,7 +150,7 @@ class Ownership:
 
 
 def ownership_of(zones: Sequence[int], shares: Sequence[int] | None, total: int) -> Ownership:
-    """How `total` minions are dealt in a fleet that has so many workers in each zone, one zone after the other.
+    """How `total` minions are dealt in a fleet of so many workers in each zone, one zone after the other.
 
     `shares` has a percentage for each zone; without it all workers are dealt to alike.
     """
@@ -159,7 +161,7 @@ def ownership_of(zones: Sequence[int], shares: Sequence[int] | None, total: int)
 
 
 def largest_remainder(total: int, weights: Sequence[int]) -> tuple[int, ...]:
-    """`total` in whole parts by weight: rounded down, and one more for those that lost most, the first first."""
+    """`total` in whole parts by weight: rounded down, and one more where most was lost, the first first."""
     whole = sum(weights)
     parts = [total * weight // whole for weight in weights]
     by_loss = sorted(range(len(weights)), key=lambda at: -(total * weights[at] % whole))
@@ -171,8 +173,8 @@ def largest_remainder(total: int, weights: Sequence[int]) -> tuple[int, ...]:
 def _deal(shares: Sequence[int], turns: int) -> list[int]:
     """To whom each turn goes, at most one period of them.
 
-    A crew's n-th index is dealt neither before its exact share exceeds n - 1, nor after it reaches n. Of those
-    that may be dealt to, the one who must be soonest is: if all can be served in time, this way they are.
+    A crew's n-th index is dealt neither before its exact share exceeds n - 1, nor after it reaches n. Of
+    those that may be dealt to, the one who must be soonest is: if all can be in time, this way they are.
     """
     period = sum(shares)
     left = list(largest_remainder(turns, shares))
