@@ -140,6 +140,12 @@ async def test_all_workers_share_the_minions(case: Case) -> None:
     assert case.lives[-1].minions_ended == 40
 
 
+async def test_the_minions_of_the_factorys_zone_are_reported(case: Case) -> None:
+    report = await case.run(QUIET, "factory.workers=0", "factory.zone=eu-west-1")
+    assert report.scenarios[0].zones == {"eu-west-1": 40}
+    assert report.factories[0].zone == "eu-west-1"
+
+
 async def test_without_worker_processes_everything_runs_here(case: Case) -> None:
     report = await case.run(QUIET, "factory.workers=0")
     assert case.pids == []

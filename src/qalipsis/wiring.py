@@ -146,6 +146,7 @@ def _campaign(request: RunRequest, workers: int) -> CampaignRequest:
             max_minions=validation.max_minions_count,
             max_duration=validation.max_execution_duration,
             max_scenarios=validation.max_scenarios_count,
+            stage=validation.stage,
         ),
         environment={
             "qalipsis": version("qalipsis"),

@@ -36,15 +36,20 @@ from qalipsis.cluster.messages import (
     WorkerState,
 )
 from qalipsis.cluster.publisher import Publisher
+from qalipsis.config.settings import StageLimits
 from qalipsis.errors import CampaignRefused, FactoryError, ScenarioErrors, ServiceUnavailable
 from qalipsis.head.limits import Limits
 from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
 from qalipsis.head.reception import Reception
+from qalipsis.head.scenario_request import ScenarioRequest
 from qalipsis.head.store import MemoryStore
+from qalipsis.head.zones import Zone
 from qalipsis.metrics.expectations import Condition
 from qalipsis.metrics.ledger import SLOTS, Slot
 from qalipsis.metrics.meters import WorkerMeters
 from qalipsis.plan.model import ExpectationDescriptor, ScenarioDescriptor
+from qalipsis.plan.ownership import ownership_of
+from qalipsis.plan.profile_override import PercentageStages, StageOfCount, StageOfShare, Stages
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
 from qalipsis.system_clock import SystemClock
@@ -65,20 +70,32 @@ ENDED = {"shop": row(minions_started=2, minions_completed=2, passes_started=2, p
 class PlayedFactory:
     """Answers every directive with done, and plays what the test says to each kind of them."""
 
-    def __init__(self, transport: MemoryTransport, *scenarios: ScenarioDescriptor) -> None:
+    def __init__(
+        self,
+        transport: MemoryTransport,
+        *scenarios: ScenarioDescriptor,
+        node: str = "node",
+        zone: str | None = None,
+        workers: int = 1,
+    ) -> None:
+        self.workers = workers
         self.heard: list[Message] = []
         self.answers: dict[type[Any], tuple[str, str]] = {}
         """What it cannot do, with cause and reason."""
         self.on: dict[type[Any], Callable[[], list[Message]]] = {
-            DeclareMinions: lambda: [WorkerState(worker=0, pid=41, planned_s=None)],
+            DeclareMinions: lambda: [
+                WorkerState(worker=worker, pid=41 + worker, planned_s=None) for worker in range(workers)
+            ],
             StartMinions: lambda: [ScenarioEnded(scenario="shop", at=SystemClock().epoch(SystemClock.now()))],
             CloseCampaign: lambda: [Final(last_sequence=0, ledgers={0: ENDED})],
         }
         self.protocol = PROTOCOL
         self.has_reply = asyncio.Event()
-        self._scenarios = scenarios
-        self._inbox = Inbox(transport, topics.node("node"))
-        self._publisher = Publisher(transport, Sender("node", 1))
+        self._handshake = Handshake(
+            node=node, protocol=PROTOCOL, version="1", workers=workers, scenarios=scenarios, zone=zone
+        )
+        self._inbox = Inbox(transport, topics.node(node))
+        self._publisher = Publisher(transport, Sender(node, 1))
 
     async def say(self, message: Message) -> None:
         await self._publisher.say(topics.feedback("c-1"), message, "c-1")
@@ -87,9 +104,7 @@ class PlayedFactory:
         await self._publisher.say(topics.HANDSHAKE, message)
 
     async def run(self) -> None:
-        await self.introduce(
-            Handshake(node="node", protocol=self.protocol, version="1", workers=1, scenarios=self._scenarios)
-        )
+        await self.introduce(msgspec.structs.replace(self._handshake, protocol=self.protocol))
         async for received in self._inbox.messages():
             kind = type(received.message)
             self.heard.append(received.message)
@@ -110,11 +125,12 @@ class PlayedFactory:
 
 
 class Stage:
-    """A head with its reception, and the played factory."""
+    """A head with its reception, and the played factory. Others may be added."""
 
     def __init__(self, *scenarios: ScenarioDescriptor, **request: Any) -> None:
         self.transport = MemoryTransport()
         self.factory = PlayedFactory(self.transport, *(scenarios or (SHOP,)))
+        self.others: list[PlayedFactory] = []
         self.store = MemoryStore()
         self.lives: list[Live] = []
         publisher = Publisher(self.transport, Sender("head", 1))
@@ -132,7 +148,13 @@ class Stage:
 
     async def play(self) -> Report:
         return await asyncio.wait_for(
-            accompanied(self.orchestrator.run(), self.reception.serve(), self.factory.run()), 20
+            accompanied(
+                self.orchestrator.run(),
+                self.reception.serve(),
+                self.factory.run(),
+                *(factory.run() for factory in self.others),
+            ),
+            20,
         )
 
 
@@ -167,7 +189,7 @@ async def test_the_fleet_and_its_minions_are_told() -> None:
     await stage.play()
     assigned = next(message for message in stage.factory.heard if isinstance(message, AssignFactory))
     declared = next(message for message in stage.factory.heard if isinstance(message, DeclareMinions))
-    assert assigned == AssignFactory(campaign="c-1", weights=(1,), first_worker=0, seed=7, speed_factor=3.0)
+    assert assigned == AssignFactory(campaign="c-1", zones=(1,), first_worker=0, seed=7, speed_factor=3.0)
     assert declared == DeclareMinions(minions={"shop": 5})
 
 
@@ -355,3 +377,118 @@ async def test_a_heartbeat_is_answered_with_its_clock() -> None:
     await asyncio.wait_for(accompanied(beaten(), stage.reception.serve(), stage.factory.run()), 5)
     reply = HeartbeatReply(lease_s=None, committed=5, clock=12.5)
     assert reply in stage.factory.heard
+
+
+class ZonedStage(Stage):
+    """Three factories: `a` and `b` with a worker and three in zone east, `c` with two in zone west.
+
+    Each walks the minions that it is due by what it is told, in the way of a real one.
+    """
+
+    def __init__(self, **request: Any) -> None:
+        super().__init__(SHOP, required_factories=3, **request)
+        self.factories = {
+            node: PlayedFactory(self.transport, SHOP, node=node, zone=zone, workers=workers)
+            for node, zone, workers in (("a", "east", 1), ("b", "east", 3), ("c", "west", 2))
+        }
+        for factory in self.factories.values():
+            factory.on[CloseCampaign] = lambda factory=factory: [self._final(factory)]  # type: ignore[misc]
+        self.factory, *self.others = self.factories.values()
+
+    def _final(self, factory: PlayedFactory) -> Final:
+        assigned = next(message for message in factory.heard if isinstance(message, AssignFactory))
+        declared = next(message for message in factory.heard if isinstance(message, DeclareMinions))
+        minions = declared.minions["shop"]
+        ownership = ownership_of(assigned.zones, declared.shares.get("shop"), minions)
+        ledgers = {}
+        for worker in range(factory.workers):
+            own = ownership.count(assigned.first_worker + worker, 0, minions)
+            done = dict.fromkeys(
+                ("minions_started", "minions_completed", "passes_started", "passes_completed"), own
+            )
+            ledgers[worker] = {"shop": row(**done)}
+        return Final(last_sequence=0, ledgers=ledgers)
+
+    async def play(self) -> Report:
+        for key in ("east", "west", "south"):
+            await self.store.add_zone(Zone(key=key, title=key))
+        await self.store.add_zone(Zone(key="north", title="north", enabled=False))
+        return await super().play()
+
+
+async def test_the_shares_of_zones_are_followed_to_the_minion() -> None:
+    stage = ZonedStage(scenarios={"shop": ScenarioRequest(minions=1_001, zones={"west": 33, "east": 67})})
+    report = await stage.play()
+    [scenario] = report.scenarios
+    assert scenario.zones == {"east": 671, "west": 330}
+    assert [factory.ledger.minions.completed for factory in report.factories] == [168, 503, 330]
+    assert report.ledger.minions.completed == report.ledger.minions.scheduled == 1_001
+    assert (report.campaign.status, report.verdict.value) == ("SUCCESSFUL", "VALID")
+
+
+async def test_without_zones_all_workers_are_alike() -> None:
+    report = await ZonedStage(scenarios={"shop": ScenarioRequest(minions=60)}).play()
+    assert [factory.ledger.minions.completed for factory in report.factories] == [10, 30, 20]
+    assert report.scenarios[0].zones == {"east": 40, "west": 20}
+
+
+async def test_factories_of_other_zones_take_no_part() -> None:
+    stage = ZonedStage(scenarios={"shop": ScenarioRequest(minions=10, zones={"west": 100})})
+    report = await stage.play()
+    assert [factory.node for factory in report.factories] == ["c"]
+    assert report.ledger.minions.completed == 10
+    assert stage.factories["a"].heard_kinds() == [HandshakeAccepted]
+
+
+async def test_zones_that_cannot_be_used_are_refused_with_what_there_is() -> None:
+    stage = ZonedStage(scenarios={"shop": ScenarioRequest(zones={"north": 50, "south": 30, "eats": 19})})
+    with pytest.raises(CampaignRefused) as refused:
+        await stage.play()
+    assert str(refused.value).splitlines() == [
+        "shop: the shares of its zones sum to 99 % instead of 100 %; add 1 to one of them",
+        "shop: zone north is disabled",
+        "shop: zone south has no factory; start one with factory.zone: south, or choose another zone",
+        "shop: there is no zone eats",
+        "the zones and their factories are east: a, b; north (disabled): no factory; south: no factory; "
+        "west: c",
+    ]
+    assert stage.store.states["c-1"][-1][0] == "FAILED"
+
+
+async def test_a_profile_that_is_asked_for_travels_and_is_reported() -> None:
+    override = Stages(
+        stages=(StageOfCount(minions_count=4, ramp_up_duration_ms=100, total_duration_ms=60_000),)
+    )
+    stage = ZonedStage(scenarios={"shop": ScenarioRequest(minions=4, profile=override)})
+    report = await stage.play()
+    declared = next(message for message in stage.factory.heard if isinstance(message, DeclareMinions))
+    assert (declared.minions, declared.profiles) == ({"shop": 4}, {"shop": override})
+    assert report.scenarios[0].profile.startswith("stages: 4 minions over 100 ms of 60 s")
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "reason"),
+    [
+        ("shpo", ScenarioRequest(), "there is no scenario shpo; did you mean shop"),
+        ("shop", ScenarioRequest(minions=0), "shop: 0 minions are asked for; ask for 1 to 1,000,000"),
+        (
+            "shop",
+            ScenarioRequest(
+                minions=10,
+                profile=PercentageStages(
+                    stages=(
+                        StageOfShare(minions_percentage=100, ramp_up_duration_ms=0, total_duration_ms=100),
+                    )
+                ),
+            ),
+            "shop: stage 1: minions 10 should be at most 9, "
+            "by campaign.configuration.validation.stage.max-minions-count",
+        ),
+    ],
+)
+async def test_what_a_scenario_cannot_be_asked_for_is_refused(
+    name: str, asked: ScenarioRequest, reason: str
+) -> None:
+    limits = Limits(stage=StageLimits(max_minions_count=9))
+    with pytest.raises(CampaignRefused, match=reason):
+        await ZonedStage(scenarios={name: asked}, limits=limits).play()

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from qalipsis.head.assignment import Assignment
-from qalipsis.head.report_builder import Ending, Factory, build, iso
+from qalipsis.head.assignment import Assignment, Member
+from qalipsis.head.report_builder import Ending, build, iso
 from qalipsis.head.tally import Tally
 from qalipsis.metrics.expectations import Condition
 from qalipsis.metrics.ledger import SLOTS, Slot
@@ -76,8 +76,8 @@ class Campaign:
             "started_at": 1_000_000_000.0,
             "ended_at": 1_000_000_002.5,
             "scenarios": (scenario,),
-            "factories": (Factory(node="node", workers=2, zone="eu"),),
-            "assignment": Assignment({"shop": 10}, (1, 1), {"node": 0}),
+            "factories": (Member(node="node", workers=2, zone="eu"),),
+            "assignment": Assignment({"shop": 10}, {"eu": 2}, {"node": 0}),
             "tally": self.tally,
             "timeline": self.tally.close_all_seconds(),
         }

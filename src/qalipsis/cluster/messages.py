@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from qalipsis.plan.model import ScenarioDescriptor
+from qalipsis.plan.profile_override import ProfileOverride
 
 PROTOCOL = 1
 """Version of the sentences; this one and the one before are understood."""
@@ -72,12 +73,12 @@ class HeartbeatReply(Struct, frozen=True, kw_only=True, tag="heartbeat_reply"):
 class AssignFactory(Struct, frozen=True, kw_only=True, tag="assign_factory"):
     """The fleet of the campaign, from which each worker derives which minions are its own.
 
-    `weights` has one entry per worker of the whole fleet; this factory's workers begin at `first_worker`.
+    `zones` are the workers of each zone, one zone after the other; this factory's begin at `first_worker`.
     """
 
     campaign: str
     """Its key: groups of readers are named after it."""
-    weights: tuple[int, ...]
+    zones: tuple[int, ...]
     first_worker: int
     seed: int
     speed_factor: float
@@ -87,6 +88,10 @@ class DeclareMinions(Struct, frozen=True, kw_only=True, tag="declare_minions"):
     """The minions of each scenario in the whole fleet; the order of the scenarios is that of the ledger."""
 
     minions: dict[str, int]
+    shares: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """A percentage for each zone of the fleet; scenarios that are not here run on all workers alike."""
+    profiles: dict[str, ProfileOverride] = field(default_factory=dict)
+    """What replaces the scenario's own profile."""
 
 
 class WarmUp(Struct, frozen=True, kw_only=True, tag="warm_up"):

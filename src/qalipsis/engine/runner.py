@@ -46,14 +46,17 @@ def find_source(kind: str) -> SourceFactory:
 
 
 class WorkerEngine:
-    """One worker's part of a campaign. Call open, warm_up, start, wait_ended, aclose, in this order."""
+    """One worker's part of a campaign. Call open, warm_up, start, wait_ended, aclose, in this order.
+
+    `ownership` is the one of all scenarios, or one by scenario.
+    """
 
     def __init__(
         self,
         plans: Mapping[str, Plan],
         scenarios: Sequence[str],
         memory: memoryview,
-        ownership: Ownership,
+        ownership: Ownership | Mapping[str, Ownership],
         worker: int,
         clock: Clock,
         seed: int = 0,
@@ -68,7 +71,9 @@ class WorkerEngine:
     ) -> None:
         self._plans = plans
         self._scenarios = tuple(scenarios)
-        self._ownership = ownership
+        self._ownership = (
+            dict.fromkeys(self._scenarios, ownership) if isinstance(ownership, Ownership) else ownership
+        )
         self._worker = worker
         self._clock = clock
         self._seed = seed
@@ -225,23 +230,19 @@ class WorkerEngine:
 
     def _arrivals(self, scenario: str) -> Ownership:
         """Who owns which start."""
-        return self._busy(scenario) if self._plans[scenario].profile.is_arrivals else self._ownership
+        return (
+            self._busy(scenario) if self._plans[scenario].profile.is_arrivals else self._ownership[scenario]
+        )
 
     def _busy(self, scenario: str) -> Ownership:
         """Only workers that own a minion, should there be more workers than minions."""
-        ownership, minions = self._ownership, self._minions[scenario]
-        weights = [
-            weight if ownership.count(worker, 0, minions) else 0
-            for worker, weight in enumerate(ownership.weights)
-        ]
-        return ownership if all(weights) else Ownership(weights)
+        return self._ownership[scenario].busy(self._minions[scenario])
 
     def _place(self, scenario: str) -> Place:
         """Rows of sources go to workers that own a minion, so that none lies where nobody comes for it."""
         ownership = self._busy(scenario)
-        is_alone = sum(map(bool, ownership.weights)) == 1
         is_idle = self._own_count(scenario) == 0
-        return Place(self._campaign, ownership.owner, self._worker, is_alone, is_idle)
+        return Place(self._campaign, ownership.owner, self._worker, ownership.workers == 1, is_idle)
 
     def _is_first(self, scenario: str) -> bool:
         return self._busy(scenario).owner(0) == self._worker
@@ -251,10 +252,10 @@ class WorkerEngine:
             aside.end()
 
     def _own_count(self, scenario: str) -> int:
-        return self._ownership.count(self._worker, 0, self._minions[scenario])
+        return self._ownership[scenario].count(self._worker, 0, self._minions[scenario])
 
     def _own_indices(self, scenario: str) -> Iterator[int]:
-        return iter(self._ownership.indices(self._worker, 0, self._minions[scenario]))
+        return self._ownership[scenario].indices(self._worker, 0, self._minions[scenario])
 
     def _scenario_ended(self, name: str) -> None:
         if name not in self._running:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from qalipsis.cluster.messages import AbortCampaign, CloseCampaign, StartMinions, StopScenario, WarmUp
 from qalipsis.plan.model import ScenarioDescriptor
+from qalipsis.plan.profile_override import ProfileOverride
 
 # To the worker, each answered in order
 
@@ -22,16 +23,21 @@ class Load(Struct, frozen=True, kw_only=True, tag="load"):
 
 
 class Prepare(Struct, frozen=True, kw_only=True, tag="prepare"):
-    """Open the scenarios of a campaign: fleet-wide minions, in the order of the ledger."""
+    """Open the scenarios of a campaign: fleet-wide minions, in the order of the ledger.
+
+    `zones`, `shares` and `profiles` are as in `AssignFactory` and `DeclareMinions`.
+    """
 
     campaign: str
     minions: dict[str, int]
-    weights: tuple[int, ...]
+    zones: tuple[int, ...]
     worker: int
     seed: int
     speed_factor: float
     epoch_offset: float
     """Epoch seconds less monotonic seconds, the same for all processes of the factory."""
+    shares: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    profiles: dict[str, ProfileOverride] = field(default_factory=dict)
 
 
 Order = Load | Prepare | WarmUp | StartMinions | StopScenario | AbortCampaign | CloseCampaign

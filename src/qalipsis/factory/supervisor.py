@@ -142,11 +142,13 @@ class Supervisor:
                     Prepare(
                         campaign=assignment.campaign,
                         minions=declared.minions,
-                        weights=assignment.weights,
+                        zones=assignment.zones,
                         worker=assignment.first_worker + handle.index,
                         seed=assignment.seed,
                         speed_factor=assignment.speed_factor,
                         epoch_offset=self._clock.epoch(0.0),
+                        shares=declared.shares,
+                        profiles=declared.profiles,
                     ),
                     PREPARE_SECONDS,
                 )

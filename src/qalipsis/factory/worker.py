@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, assert_never
 
 import msgspec
@@ -37,7 +38,8 @@ from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.snapshot import Snapshot
 from qalipsis.plan.compiler import descriptor
 from qalipsis.plan.model import Plan
-from qalipsis.plan.ownership import Ownership
+from qalipsis.plan.ownership import ownership_of
+from qalipsis.plan.profile_override import ProfileOverride, profile_of
 
 SNAPSHOT_SECONDS = 1.0
 
@@ -115,11 +117,15 @@ class Worker:
 
     async def _prepare(self, order: Prepare) -> Prepared:
         self._clock = self._kit.make_clock(order.epoch_offset)
+        plans = _overridden(self._plans, order.profiles)
         self._engine = engine = self._kit.make_engine(
-            self._plans,
+            plans,
             tuple(order.minions),
             map_ledger(self._ledger_descriptor, len(order.minions)),
-            Ownership(order.weights),
+            {
+                scenario: ownership_of(order.zones, order.shares.get(scenario), minions)
+                for scenario, minions in order.minions.items()
+            },
             order.worker,
             self._clock,
             campaign=order.campaign,
@@ -131,27 +137,11 @@ class Worker:
         )
         await engine.open(order.minions)
         return Prepared(
-            planned_s=self._planned_seconds(order),
+            planned_s=_planned_seconds(order, plans),
             connections=tuple((host, port, count) for (host, port), count in engine.connections().items()),
             descriptors_allowed=limits.raise_descriptor_limit(),
             descriptors_open=limits.open_descriptors(),
         )
-
-    def _planned_seconds(self, order: Prepare) -> float | None:
-        longest, is_known = 0.0, True
-        for scenario, minions in order.minions.items():
-            plan = self._plans[scenario]
-            profile = plan.profile
-            try:
-                # Asked of all, for an author's own profile that does not work refuses the campaign here.
-                planned = profile.planned_seconds(minions, order.speed_factor)
-            except CampaignRefused as error:
-                raise CampaignRefused(f"{plan.file}:{plan.line}: {error}") from error
-            if planned is None or not (profile.is_arrivals or profile.replay(order.speed_factor)):
-                is_known = False  # the profile knows when minions start, and they alone when they end
-            else:
-                longest = max(longest, planned)
-        return longest if is_known else None
 
     async def _warm_up(self) -> Done:
         if self._engine is not None:
@@ -218,6 +208,33 @@ class Worker:
             self._freeze(engine)
             self._collector.close()
         await engine.aclose()
+
+
+def _overridden(plans: Mapping[str, Plan], profiles: Mapping[str, ProfileOverride]) -> dict[str, Plan]:
+    """The plans with the profiles that this campaign asks for; the next one finds their own again."""
+    overridden = dict(plans)
+    for scenario, override in profiles.items():
+        profile = profile_of(override)
+        if profile is not None:
+            overridden[scenario] = replace(plans[scenario], profile=profile)
+    return overridden
+
+
+def _planned_seconds(order: Prepare, plans: Mapping[str, Plan]) -> float | None:
+    longest, is_known = 0.0, True
+    for scenario, minions in order.minions.items():
+        plan = plans[scenario]
+        profile = plan.profile
+        try:
+            # Asked of all, for an author's own profile that does not work refuses the campaign here.
+            planned = profile.planned_seconds(minions, order.speed_factor)
+        except CampaignRefused as error:
+            raise CampaignRefused(f"{plan.file}:{plan.line}: {error}") from error
+        if planned is None or not (profile.is_arrivals or profile.replay(order.speed_factor)):
+            is_known = False  # the profile knows when minions start, and they alone when they end
+        else:
+            longest = max(longest, planned)
+    return longest if is_known else None
 
 
 def _outcome(task: asyncio.Task[WorkerAnswer]) -> WorkerAnswer:

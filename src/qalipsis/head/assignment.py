@@ -1,46 +1,104 @@
-"""Who runs what: minions of each scenario, workers of the fleet and their weights."""
+"""Who runs what: minions of each scenario, and the fleet that they are dealt to, zone by zone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
+from qalipsis.head.scenario_request import ScenarioRequest
 from qalipsis.plan.model import ScenarioDescriptor
-from qalipsis.plan.ownership import Ownership
+from qalipsis.plan.ownership import Ownership, ownership_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A factory as far as the assignment goes."""
+
+    node: str
+    workers: int
+    zone: str | None = None
+
+
+@dataclass(frozen=True)
 class Assignment:
-    """The minions of the whole fleet by scenario, and the fleet: one weight per worker."""
+    """The minions of the whole fleet by scenario, and the fleet: its workers, one zone after the other."""
 
     minions: dict[str, int]
-    weights: tuple[int, ...]
+    zones: dict[str, int]
+    """Workers by key of the zone, "" for those that stand in none."""
     first_worker: dict[str, int]
     """By factory: where its workers begin."""
+    shares: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Percentages of the zones, in their order, of the scenarios that say where they run."""
+
+    @cached_property
+    def _ownership(self) -> dict[str, Ownership]:
+        workers = tuple(self.zones.values())
+        return {
+            scenario: ownership_of(workers, self.shares.get(scenario), minions)
+            for scenario, minions in self.minions.items()
+        }
 
     def share(self, factory: str, worker: int, scenario: str) -> int:
         """How many minions of the scenario belong to a factory's worker."""
-        ownership = Ownership(self.weights)
-        return ownership.count(self.first_worker[factory] + worker, 0, self.minions[scenario])
+        place = self.first_worker[factory] + worker
+        return self._ownership[scenario].count(place, 0, self.minions[scenario])
+
+    def in_zones(self, scenario: str) -> dict[str, int]:
+        """How many minions of the scenario belong to each zone, those without any left out."""
+        ownership, minions = self._ownership[scenario], self.minions[scenario]
+        found: dict[str, int] = {}
+        first = 0
+        for zone, workers in self.zones.items():
+            own = sum(ownership.count(worker, 0, minions) for worker in range(first, first + workers))
+            first += workers
+            if zone and own:
+                found[zone] = own
+        return found
 
 
 def assign(
     scenarios: Sequence[ScenarioDescriptor],
-    factories: Mapping[str, int],
+    factories: Iterable[Member],
     minions_factor: float = 1.0,
     minions_per_scenario: int | None = None,
+    requested: Mapping[str, ScenarioRequest] | None = None,
 ) -> Assignment:
-    """Spread the scenarios over all workers alike; `factories` says how many workers each one has."""
+    """Spread each scenario over the zones that the request names for it, and there over all workers alike.
+
+    A scenario without zones is spread over all workers. `check_zones` comes before.
+    """
+    requested = requested or {}
     first_worker: dict[str, int] = {}
+    zones: dict[str, int] = {}
     workers = 0
-    for factory, count in factories.items():
-        first_worker[factory] = workers
-        workers += count
+    for factory in sorted(factories, key=lambda factory: factory.zone or ""):
+        first_worker[factory.node] = workers
+        workers += factory.workers
+        zone = factory.zone or ""
+        zones[zone] = zones.get(zone, 0) + factory.workers
     return Assignment(
-        {scenario.name: minions_of(scenario, minions_factor, minions_per_scenario) for scenario in scenarios},
-        (1,) * workers,
+        {
+            scenario.name: _minions(scenario, minions_factor, minions_per_scenario, requested)
+            for scenario in scenarios
+        },
+        zones,
         first_worker,
+        {
+            name: tuple(request.zones.get(zone, 0) for zone in zones)
+            for name, request in requested.items()
+            if request.zones
+        },
     )
+
+
+def eligible(factories: Iterable[Member], requested: Mapping[str, ScenarioRequest]) -> list[Member]:
+    """The factories that some scenario can run on: all of them, unless every scenario names its zones."""
+    if not requested or not all(request.zones for request in requested.values()):
+        return list(factories)
+    wanted = {zone for request in requested.values() for zone in request.zones}
+    return [factory for factory in factories if factory.zone in wanted]
 
 
 def minions_of(scenario: ScenarioDescriptor, factor: float, replacement: int | None) -> int:
@@ -50,3 +108,14 @@ def minions_of(scenario: ScenarioDescriptor, factor: float, replacement: int | N
     if replacement is not None:
         return replacement
     return max(1, round(scenario.minions * factor))
+
+
+def _minions(
+    scenario: ScenarioDescriptor,
+    factor: float,
+    replacement: int | None,
+    requested: Mapping[str, ScenarioRequest],
+) -> int:
+    request = requested.get(scenario.name)
+    own = None if request is None else request.minions
+    return minions_of(scenario, factor, replacement if own is None else own)

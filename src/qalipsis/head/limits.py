@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from qalipsis.config.settings import StageLimits
 
 KEYS = "campaign.configuration.validation"
 
@@ -13,6 +15,7 @@ class Limits:
     max_minions: int = 1_000_000
     max_duration: float = 3600.0
     max_scenarios: int = 20
+    stage: StageLimits = field(default_factory=StageLimits)
 
 
 def refusal(limits: Limits, minions: Mapping[str, int]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
@@ -38,15 +38,18 @@ from qalipsis.errors import CampaignRefused, FactoryError, QalipsisError, Servic
 from qalipsis.head import campaign as life
 from qalipsis.head import limits
 from qalipsis.head.accounts import worker_name
-from qalipsis.head.assignment import Assignment, assign
+from qalipsis.head.assignment import Assignment, Member, assign, eligible
 from qalipsis.head.campaign import Campaign, Phase
 from qalipsis.head.conditions import check
 from qalipsis.head.limits import Limits
 from qalipsis.head.live_view import LiveView
 from qalipsis.head.reception import Reception
-from qalipsis.head.report_builder import Ending, Factory, build
+from qalipsis.head.report_builder import Ending, build
+from qalipsis.head.scenario_request import ScenarioRequest, as_requested, check_scenarios
+from qalipsis.head.stage_limits import check_stages
 from qalipsis.head.store import Store
 from qalipsis.head.tally import Place, Tally
+from qalipsis.head.zone_check import check_zones
 from qalipsis.metrics.snapshot import Snapshot
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.plan.selection import select
@@ -65,12 +68,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignRequest:
-    """What is to be run. Durations are seconds."""
+    """What is to be run. Durations are seconds.
+
+    When `scenarios` are named, they are those that are run, each as it is asked for; otherwise those that the
+    `patterns` match.
+    """
 
     key: str
     name: str | None
     seed: int
     patterns: tuple[str, ...] = ()
+    scenarios: Mapping[str, ScenarioRequest] = field(default_factory=dict)
     minions_factor: float = 1.0
     minions_per_scenario: int | None = None
     speed_factor: float = 1.0
@@ -116,8 +124,8 @@ class Orchestrator:
         self._events: asyncio.Queue[Received | _Tick | _Stop] = asyncio.Queue()
         self._campaign = Campaign(key=request.key, start_offset=request.start_offset, grace=request.grace)
         self._scenarios: tuple[ScenarioDescriptor, ...] = ()
-        self._factories: tuple[Factory, ...] = ()
-        self._assignment = Assignment({}, (), {})
+        self._factories: tuple[Member, ...] = ()
+        self._assignment = Assignment({}, {}, {})
         self._tally = Tally()
         self._live = LiveView(request.name or request.key)
         self._name = request.name or request.key
@@ -210,24 +218,34 @@ class Orchestrator:
         request = self._request
         found = await self._reception.wait_for(request.required_factories, request.factories_timeout)
         known = {scenario.name: scenario for each in found.values() for scenario in each.scenarios}
-        self._scenarios = tuple(known[name] for name in select(known, request.patterns))
-        self._factories = tuple(
-            Factory(node=each.node, workers=each.workers, zone=each.zone) for each in found.values()
+        there = [Member(node=each.node, workers=each.workers, zone=each.zone) for each in found.values()]
+        await self._check(known, there)
+        self._scenarios = tuple(
+            as_requested(known[name], request.scenarios.get(name))
+            for name in (request.scenarios or select(known, request.patterns))
         )
+        self._factories = tuple(eligible(there, request.scenarios))
         self._assignment = assign(
             self._scenarios,
-            {each.node: each.workers for each in self._factories},
+            self._factories,
             request.minions_factor,
             request.minions_per_scenario,
+            request.scenarios,
         )
-        refusal = limits.refusal(request.limits, self._assignment.minions)
-        if refusal is not None:
-            raise CampaignRefused(refusal)
+        _refuse_beyond(request, self._assignment.minions)
         names = tuple(scenario.name for scenario in self._scenarios)
         self._name = request.name or ", ".join(names)
         self._live.name = self._name
         self._live.minions_scheduled = sum(self._assignment.minions.values())
         await self._step(life.FactoriesFound(tuple(each.node for each in self._factories), names))
+
+    async def _check(self, known: Mapping[str, ScenarioDescriptor], factories: list[Member]) -> None:
+        requested = self._request.scenarios
+        problems = check_scenarios(requested, known)
+        if any(request.zones for request in requested.values()):
+            problems += check_zones(requested, await self._store.zones(), factories)
+        if problems:
+            raise CampaignRefused("\n".join(problems))
 
     async def _assign(self) -> None:
         for factory in self._factories:
@@ -235,13 +253,20 @@ class Orchestrator:
                 factory.node,
                 AssignFactory(
                     campaign=self._campaign.key,
-                    weights=self._assignment.weights,
+                    zones=tuple(self._assignment.zones.values()),
                     first_worker=self._assignment.first_worker[factory.node],
                     seed=self._request.seed,
                     speed_factor=self._request.speed_factor,
                 ),
             )
-        self._awaited = await self._direct(DeclareMinions(minions=self._assignment.minions))
+        requested = self._request.scenarios
+        self._awaited = await self._direct(
+            DeclareMinions(
+                minions=self._assignment.minions,
+                shares=self._assignment.shares,
+                profiles={name: each.profile for name, each in requested.items() if each.profile is not None},
+            )
+        )
 
     async def _direct(self, directive: Directive) -> frozenset[str]:
         """Say it to all factories; returns the ids of the messages."""
@@ -399,3 +424,17 @@ class Orchestrator:
 
     def _epoch(self) -> float:
         return self._clock.epoch(self._clock.now())
+
+
+def _refuse_beyond(request: CampaignRequest, minions: Mapping[str, int]) -> None:
+    """Raises CampaignRefused when the campaign is more than the installation allows."""
+    refusal = limits.refusal(request.limits, minions)
+    if refusal is not None:
+        raise CampaignRefused(refusal)
+    problems = [
+        f"{name}: {problem}"
+        for name, each in request.scenarios.items()
+        for problem in check_stages(request.limits.stage, each.profile, minions[name])
+    ]
+    if problems:
+        raise CampaignRefused("\n".join(problems))

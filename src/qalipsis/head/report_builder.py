@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qalipsis.head.accounts import Accounts
-from qalipsis.head.assignment import Assignment
+from qalipsis.head.assignment import Assignment, Member
 from qalipsis.head.conditions import Check, check
 from qalipsis.head.findings import findings
 from qalipsis.head.tally import Tally
@@ -34,15 +34,6 @@ from qalipsis.reports.model import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Factory:
-    """What a report says of a factory beside its figures."""
-
-    node: str
-    workers: int
-    zone: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """A finished campaign: everything its report is made of. Times are epoch seconds."""
 
@@ -53,7 +44,7 @@ class Ending:
     started_at: float
     ended_at: float
     scenarios: tuple[ScenarioDescriptor, ...]
-    factories: tuple[Factory, ...]
+    factories: tuple[Member, ...]
     assignment: Assignment
     tally: Tally
     timeline: tuple[Second, ...]
@@ -134,6 +125,7 @@ def _scenario(
             steps, (each.expectation for each in judged), ending.is_aborted, is_forced=is_cut_off
         ),
         ledger=ledger,
+        zones=ending.assignment.in_zones(scenario.name),
         profile=scenario.profile,
         steps=steps,
         meters=_meters(ending, scenario, own),
@@ -186,7 +178,7 @@ def _meters(ending: Ending, scenario: ScenarioDescriptor, checks: Sequence[Check
     )
 
 
-def _factory(ending: Ending, factory: Factory, accounts: Accounts) -> FactoryReport:
+def _factory(ending: Ending, factory: Member, accounts: Accounts) -> FactoryReport:
     own = {worker: tally for (node, worker), tally in ending.tally.workers.items() if node == factory.node}
     workers = tuple(
         WorkerReport(
