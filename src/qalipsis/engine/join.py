@@ -162,7 +162,10 @@ class Join:
                 self._keep(key, now, record)
 
     def has_room(self) -> bool:
-        return True
+        return True  # what is too much is let go as it comes
+
+    def drop_oldest(self) -> None:
+        self._evict()
 
     def ended(self, error: StepError | None) -> None:
         """An end leaves what is kept; after a failure nothing can match any more."""
@@ -320,6 +323,10 @@ class Zip:
     def has_room(self) -> bool:
         return len(self._rights) < self._cache_size
 
+    def drop_oldest(self) -> None:
+        self._counters["records-dropped"] = self._counters.get("records-dropped", 0) + 1
+        self._rights.popleft()
+
     def ended(self, error: StepError | None) -> None:
         self._error = error
         if error is None:
@@ -363,5 +370,7 @@ class Branch:
     def tap(self, context: Context) -> Any:
         record = (context.value,)
         for sink in self.sinks:
+            if not sink.has_room():
+                sink.drop_oldest()  # a minion is not held up, as a source is
             sink.put(record)
         return context.value
