@@ -75,8 +75,8 @@ class Join:
         self._wheel = wheel
         self._key: Any = None
         self._waiting: dict[Any, deque[Waiter]] = {}
-        self._rights: dict[Any, deque[int]] = {}
-        """The numbers of the values kept under a key."""
+        self._rights: dict[Any, list[int]] = {}
+        """The numbers of the values kept under a key; a deque for each would be most of the memory."""
         self._kept: OrderedDict[int, tuple[float, Any, Any]] = OrderedDict()
         """By number, so that the oldest is in front: when it came, its key and itself."""
         self._came = 0
@@ -98,7 +98,7 @@ class Join:
             if self._error is not None:
                 raise StepError(self._error.kind, str(self._error))
             return WAIT
-        _, _, right = self._kept.pop(found.popleft())
+        _, _, right = self._kept.pop(found.pop(0))
         if not found:
             del self._rights[key]
         self._counters["matched"] += 1
@@ -183,7 +183,7 @@ class Join:
         number = self._came = self._came + 1
         kept = self._rights.get(key)
         if kept is None:
-            self._rights[key] = deque((number,))
+            self._rights[key] = [number]
         else:
             kept.append(number)
         self._kept[number] = (now, key, record)
@@ -204,7 +204,7 @@ class Join:
         number, (_, key, _) = self._kept.popitem(last=False)
         kept = self._rights[key]
         assert kept[0] == number
-        kept.popleft()
+        kept.pop(0)
         self._counters["right-evicted"] += 1
         if not kept:
             del self._rights[key]
