@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from qalipsis.language.durations import duration_problems, seconds
-
 Verify = bool | str | PurePath
 Cert = str | PurePath | tuple[str | PurePath, str | PurePath]
 
@@ -44,14 +42,6 @@ def security_problems(client: str, verify: Any, cert: Any) -> Iterator[str]:
         yield f"{client} cert has {len(cert)} items; write (certificate file, key file)"
     for path in paths:
         yield from _file_problems(f"{client} cert", path, "the path of a PEM file, or (certificate, key)")
-
-
-def limit_problems(what: str, value: Any) -> Iterator[str]:
-    """Of a duration that cannot be zero."""
-    found = duration_problems(what, value)
-    yield from found
-    if not found and seconds(value) == 0:
-        yield f"{what} cannot be zero"
 
 
 def count_problems(what: str, value: Any, least: int, most: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import PurePath
 from typing import Any
 
-from qalipsis.language.durations import duration_problems, seconds
+from qalipsis.language.durations import duration_problems, limit_problems
 from qalipsis.language.sizes import size_bytes
 from qalipsis.plugins.http.auth import Basic, Bearer
 from qalipsis.plugins.http.body import of_content, of_form, of_json, of_multipart
@@ -35,7 +35,7 @@ def client_problems(client: Any) -> Iterator[str]:
     for name in ("timeout", "connect_timeout", "read_timeout"):
         value = getattr(client, name)
         if value is not None:
-            yield from _limit_problems(f"http.client {name}", value)
+            yield from limit_problems(f"http.client {name}", value)
     yield from duration_problems("http.client dns_ttl", client.dns_ttl)
     for name in ("warm_up", "follow_redirects", "decompress"):
         if not isinstance(getattr(client, name), bool):
@@ -82,7 +82,7 @@ def request_problems(spec: Any) -> Iterator[str]:
     if len(bodies) > 1:
         yield f"the request has {' and '.join(bodies)}; give one of them"
     if spec.timeout is not None:
-        yield from _limit_problems("the request's timeout", spec.timeout)
+        yield from limit_problems("the request's timeout", spec.timeout)
     if not callable(spec.query):
         yield from _tried("query", encode_query, spec.query)
     if spec.cookies is not None and not callable(spec.cookies):
@@ -90,13 +90,6 @@ def request_problems(spec: Any) -> Iterator[str]:
     yield from _header_problems("headers", spec.headers)
     yield from _auth_problems("auth", spec.auth, spec.headers)
     yield from _body_problems(spec)
-
-
-def _limit_problems(what: str, value: Any) -> Iterator[str]:
-    found = duration_problems(what, value)
-    yield from found
-    if not found and seconds(value) == 0:
-        yield f"{what} cannot be zero"
 
 
 def _is_count(value: Any, least: int) -> bool:

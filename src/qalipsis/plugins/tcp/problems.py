@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from qalipsis.language.addresses import parse_address
-from qalipsis.language.durations import duration_problems, seconds
+from qalipsis.language.durations import limit_problems
 from qalipsis.language.payloads import payload_problems
 from qalipsis.language.sizes import size_bytes
 from qalipsis.plugins.tcp.until import Exactly, Until
@@ -66,13 +66,6 @@ def request_problems(spec: Any) -> Iterator[str]:
 def name_problems(verb: str, name: Any) -> Iterator[str]:
     if not isinstance(name, str) or not name:
         yield f"{verb} needs the name of the step that connects, not {name!r}"
-
-
-def limit_problems(what: str, value: Any) -> Iterator[str]:
-    found = duration_problems(what, value)
-    yield from found
-    if not found and seconds(value) == 0:
-        yield f"{what} cannot be zero"
 
 
 def _size_problems(number: Any, limit: Any) -> Iterator[str]:
