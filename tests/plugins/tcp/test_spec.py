@@ -58,7 +58,7 @@ def test_a_description_loads_without_any_driver(plugin: str) -> None:
         ({"tls": True, "verify": 3}, "verify=3 should be True, False or the path"),
         ({"tls": True, "cert": "/no/such.pem"}, "cert: there is no '/no/such.pem'"),
         ({"tls": True, "cert": (__file__,)}, "cert has 1 items"),
-        ({"tls": True, "cert": [__file__]}, "the path of a PEM file, or (certificate, key)"),
+        ({"tls": True, "cert": 5}, "the path of a PEM file, or (certificate, key)"),
         ({"tls": True, "server_name": ""}, "server_name='' should be a host name"),
         ({"verify": False, "server_name": "x"}, "verify and server_name: no effect without tls=True"),
         ({"max_response": "much"}, "max_response: 'much' is no size"),

@@ -12,10 +12,11 @@ from qalipsis.language.callables import function_problems
 from qalipsis.language.context import Context
 from qalipsis.language.durations import Duration
 from qalipsis.language.location import NOWHERE, Location, caller
+from qalipsis.language.security import Cert, Verify
 from qalipsis.language.source import Source
 from qalipsis.language.spec import Spec
 from qalipsis.plugins.brokers.address import shown
-from qalipsis.plugins.brokers.options import Cert, Verify, count_problems
+from qalipsis.plugins.brokers.options import count_problems
 from qalipsis.plugins.brokers.payload import Payload, decode_problems, payload_problems
 from qalipsis.plugins.mqtt.problems import client_problems, qos_problems
 from qalipsis.plugins.mqtt.records import Message, Published

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypedDict, Ty
 from qalipsis.language.context import Context
 from qalipsis.language.durations import Duration
 from qalipsis.language.location import NOWHERE, Location, caller
+from qalipsis.language.security import Cert, Verify
 from qalipsis.language.source import Source
 from qalipsis.language.spec import Spec
 from qalipsis.plugins.brokers.address import shown
-from qalipsis.plugins.brokers.options import Cert, Verify, count_problems, flag_problems
+from qalipsis.plugins.brokers.options import count_problems, flag_problems
 from qalipsis.plugins.brokers.payload import Payload, decode_problems
 from qalipsis.plugins.rabbitmq.problems import client_problems, name_problems, produce_problems
 from qalipsis.plugins.rabbitmq.records import Message, Produced
