@@ -98,7 +98,7 @@ class HttpStep:
             try:
                 agent = Agent(client.settings(), runtime.clock, runtime.wheel)
             except ConfigurationError as error:
-                raise ConfigurationError(f"{self._place()}: {error}") from error
+                raise ConfigurationError(f"{self._spec.client.location}: {error}") from error
             runtime.shared[client] = agent
         self.agent = agent
         self.counts = runtime.ledger.counts
@@ -127,7 +127,7 @@ class HttpStep:
         except StepError as error:
             hint = "" if error.kind == "tls" else "\n    start the service, or correct the client's address"
             raise ServiceUnavailable(
-                f"{self._place()}: {self._spec.client!r} cannot be reached: {error}{hint}"
+                f"{self._spec.client.location}: {self._spec.client!r} cannot be reached: {error}{hint}"
             ) from error
 
     async def warm_up(self, minions: Sequence[StepMinion]) -> None:
@@ -136,8 +136,9 @@ class HttpStep:
             await self.agent.warm_up(list(minions), self.meters)
         except* StepError as group:
             error = group.exceptions[0]
+            client = self._spec.client
             raise ServiceUnavailable(
-                f"{self._place()}: {self._spec.client!r} cannot be connected to for every minion: {error}"
+                f"{client.location}: {client!r} cannot be connected to for every minion: {error}"
             ) from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
@@ -193,11 +194,6 @@ class HttpStep:
         else:
             request.obtain()
         return request
-
-    def _place(self) -> str:
-        """Where the author made the client."""
-        location = self._spec.client.location
-        return f"{location.file}:{location.line}"
 
     def _is_home(self, target: Target) -> bool:
         """True for the client's own target, which nearly every message of a template has as one object."""

@@ -61,13 +61,13 @@ class SubscribeReader:
                 settings.where, settings.address, settings.security, runtime.clock.now
             )
         except ConfigurationError as error:
-            raise ConfigurationError(f"{place.file}:{place.line}: {error}") from error
+            raise ConfigurationError(f"{place}: {error}") from error
         try:
             if runtime.group is not None:
                 self._filter = self._shared(runtime.group)
             self._connection = await self._subscribed(is_first=True)
         except StepError as error:
-            raise ServiceUnavailable(f"{place.file}:{place.line}: {error}") from error
+            raise ServiceUnavailable(f"{place}: {error}") from error
         self._keeper = asyncio.create_task(self._keep_connected(self._connection))
 
     async def batches(self) -> AsyncIterator[Sequence[Message[Any]]]:

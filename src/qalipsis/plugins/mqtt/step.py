@@ -40,7 +40,7 @@ class PublishStep:
             try:
                 link = Link(self._settings, runtime.clock)
             except ConfigurationError as error:
-                raise ConfigurationError(f"{self._place()}: {error}") from error
+                raise ConfigurationError(f"{self._spec.client.location}: {error}") from error
             runtime.shared[client] = link
         self._link: Link = link
         self._traffic = Traffic(runtime)
@@ -53,7 +53,7 @@ class PublishStep:
         try:
             await self._link.reach(self._meters)
         except StepError as error:
-            raise ServiceUnavailable(f"{self._place()}: {error}") from error
+            raise ServiceUnavailable(f"{self._spec.client.location}: {error}") from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
         address = self._settings.address
@@ -83,8 +83,3 @@ class PublishStep:
 
     async def aclose(self) -> None:
         await self._link.aclose()
-
-    def _place(self) -> str:
-        """Where the author made the client."""
-        location = self._spec.client.location
-        return f"{location.file}:{location.line}"

@@ -104,7 +104,7 @@ class QueueReader:
         self._meters = runtime.meters
         self._now = runtime.clock.now
         self._epoch = runtime.clock.epoch(0.0)
-        place = f"{self._client.location.file}:{self._client.location.line}"
+        place = self._client.location
         settings = self._settings
         try:
             self._connector = Connector(settings.where, settings.address, settings.security, self._now)

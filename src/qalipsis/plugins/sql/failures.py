@@ -111,6 +111,5 @@ def _is_refused(error: Exception) -> bool:
 def unavailable(error: StepError, database: Database) -> ServiceUnavailable:
     """The same before the start: what cannot be used, why, and what to do."""
     hint = START_IT if error.kind in AWAY else HINTS.get(error.kind)
-    place = database.location
-    message = f"{place.file}:{place.line}: {database!r} cannot be used: {error}"
+    message = f"{database.location}: {database!r} cannot be used: {error}"
     return ServiceUnavailable(f"{message}\n    {hint}" if hint else message)

@@ -119,7 +119,7 @@ class ConnectStep(RequestStep):
         try:
             self.agent = agent_of(self._client, runtime.shared, runtime.clock, runtime.wheel)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{self._place()}: {error}") from error
+            raise ConfigurationError(f"{self._client.location}: {error}") from error
         own = self._spec.timeout_seconds()
         self.timeout = self.agent.settings.timeout if own is None else own
         Openers.of(runtime, PLUGIN).opens(runtime.meters.name, self.agent)
@@ -131,7 +131,7 @@ class ConnectStep(RequestStep):
         except StepError as error:
             hint = "" if error.kind == "tls" else "\n    start the service, or correct the client's address"
             raise ServiceUnavailable(
-                f"{self._place()}: {self._client!r} cannot be reached: {error}{hint}"
+                f"{self._client.location}: {self._client!r} cannot be reached: {error}{hint}"
             ) from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
@@ -145,11 +145,6 @@ class ConnectStep(RequestStep):
         request = self.request(context, strand, seat)
         request.connect(self.agent)
         return request
-
-    def _place(self) -> str:
-        """Where the author made the client."""
-        location = self._client.location
-        return f"{location.file}:{location.line}"
 
 
 class ReuseStep(RequestStep):

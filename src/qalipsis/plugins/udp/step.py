@@ -118,9 +118,8 @@ class ClientStep(RequestStep):
         try:
             await self.agent.find_address()
         except StepError as error:
-            location = self._client.location
             raise ServiceUnavailable(
-                f"{location.file}:{location.line}: {self._client!r} cannot be reached: {error}\n"
+                f"{self._client.location}: {self._client!r} cannot be reached: {error}\n"
                 "    correct the client's address"
             ) from error
 
