@@ -115,7 +115,7 @@ class Assembly:
         for problem in resolved.problems():
             raise StepError("invalid", problem)
         kind = resolved.source.kind if isinstance(resolved, Feed) else resolved.kind
-        meters = self._scene.meters.step(self._scene.scenario, name, kind)
+        meters = self._meters(name, kind)
         try:
             operation = await self._plain(resolved, name, meters, ())
         except ServiceUnavailable as error:
@@ -144,8 +144,15 @@ class Assembly:
         for step in (*self.steps, *of_journeys):
             await step.aclose()
 
+    def _meters(self, name: str, kind: str) -> StepMeters:
+        scene = self._scene
+        meters = scene.meters.step(scene.scenario, name, kind)
+        if scene.events is not None:
+            meters.tell = scene.events.of_step(kind, name)
+        return meters
+
     async def _operation(self, node: Node) -> Operation:
-        meters = self._scene.meters.step(self._scene.scenario, node.name, node.kind)
+        meters = self._meters(node.name, node.kind)
         branches = tuple([await self.chain(branch) for branch in node.branches])
         operation = await self._plain(node.spec, node.name, meters, branches)
         if operation.step is not None:

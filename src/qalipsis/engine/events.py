@@ -30,3 +30,13 @@ class EventLog:
         if self._filter.accepts(name, level):
             now = self._clock.epoch(self._clock.now())
             self._collect(Event(name=name, level=level, timestamp=now, tags=self._tags + tags, value=value))
+
+    def of_step(self, kind: str, step: str) -> Callable[[str, float | str], None]:
+        """What tells of the traffic of one step: `<kind>.connected`, `.failed`, `.opened`, `.ended`."""
+        tags = (("step", step),)
+
+        def tell(what: str, value: float | str) -> None:
+            level = Level.WARN if what == "failed" else Level.DEBUG
+            self.tell(f"{kind}.{what}", level, value, tags)
+
+        return tell

@@ -65,6 +65,7 @@ class Pump:
         self._shard = shard
         self._is_endless = is_endless
         self._is_open = False
+        self._count = 0
         self._room = asyncio.Event()
 
     async def open(self) -> None:
@@ -74,7 +75,7 @@ class Pump:
         except BaseException:
             await self._reader.aclose()
             raise
-        self._is_open = True
+        self._opened()
 
     def start(self, background: Background) -> Any:
         """Read on, until the source ends or what is returned is cancelled; the reader is closed then."""
@@ -89,6 +90,7 @@ class Pump:
         try:
             if not self._is_open:
                 await self._reader.open(self._runtime)
+                self._opened()
             while await self._read() and self._is_endless:
                 await self._reader.aclose()
                 self._reader = self._make_reader()
@@ -102,7 +104,19 @@ class Pump:
             error = StepError(type(raised).__name__, str(raised))
         finally:
             await self._reader.aclose()
+        if error is None:
+            self._tell("ended", self._count)
+        else:
+            self._tell("failed", error.kind)
         self._sink.ended(error)
+
+    def _opened(self) -> None:
+        self._is_open = True
+        self._tell("opened", self._runtime.group or "")
+
+    def _tell(self, what: str, value: float | str) -> None:
+        if self._runtime.meters.tell is not None:
+            self._runtime.meters.tell(what, value)
 
     async def _read(self) -> int:
         count = 0
@@ -112,6 +126,7 @@ class Pump:
                 self._sink.put(own[first : first + SLICE])
                 await asyncio.sleep(0)
             count += len(batch)
+            self._count += len(batch)
             while not self._sink.has_room():
                 self._room.clear()
                 await self._room.wait()

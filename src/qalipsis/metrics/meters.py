@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -61,6 +62,7 @@ class StepMeters:
         "scenario",
         "statuses",
         "successful",
+        "tell",
         "timeouts",
         "type",
     )
@@ -92,6 +94,8 @@ class StepMeters:
         self.statuses: dict[int, int] = {}
         self.counters: dict[str, int] = {}
         self.first_error = ""
+        self.tell: Callable[[str, float | str], None] | None = None
+        """Where events are wanted: called with what happened to the step's traffic, and a value."""
         self._is_first_error_frozen = False
 
     def fail(self, kind: str, detail: str = "") -> None:
@@ -106,6 +110,8 @@ class StepMeters:
     def failure(self, kind: str) -> None:
         """Count a request that failed in transport, also when it is retried."""
         self.failures[kind] = self.failures.get(kind, 0) + 1
+        if self.tell is not None:
+            self.tell("failed", kind)
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a figure that only this kind of step has, for example `records-read`."""
@@ -114,6 +120,8 @@ class StepMeters:
     def phase(self, name: str, seconds: float) -> None:
         """Record a phase that not every request has: dns, connect or tls."""
         self._timings.add(self.index * _WIDTH + TIMINGS.index(name), seconds)
+        if self.tell is not None and name == "connect":
+            self.tell("connected", 1000 * seconds)
 
     def bytes(self, sent: int, received: int) -> None:
         """Count the traffic of a request that has no record, because it failed."""

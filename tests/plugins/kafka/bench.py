@@ -18,6 +18,7 @@ from qalipsis.language.chain import Chain
 from qalipsis.metrics.ledger import ScenarioLedger, Slot, ledger_bytes
 from qalipsis.metrics.meters import WorkerMeters
 from qalipsis.plan.compiler import compile_chain
+from qalipsis.plan.model import Plan
 from qalipsis.plan.ownership import Ownership
 from qalipsis.plan.properties import Properties
 from qalipsis.plugins.kafka.reader import KafkaReader
@@ -117,9 +118,10 @@ class Bench:
         assert spec.problems() == []
         reader = KafkaReader(spec)
         meters = self.meters.step("bench", f"reader-{len(self._readings)}", spec.kind)
-        self._readings.append(Reading(reader, meters))
+        reading = Reading(reader, meters)
+        self._readings.append(reading)
         await reader.open(ReaderRuntime(self.clock, meters, group))
-        return self._readings[-1]
+        return reading
 
     async def unreadable(self, spec: Any, group: str | None = None) -> str:
         """Why the campaign would not start."""
@@ -171,6 +173,13 @@ async def play(
     """Run a scenario in one worker; `started` is awaited once it runs."""
     plan, mistakes = compile_chain(chain, Properties({}))
     assert plan is not None, mistakes
+    return await play_plan(plan, patience, started)
+
+
+async def play_plan(
+    plan: Plan, patience: float = PATIENCE, started: Callable[[], Any] | None = None
+) -> Campaign:
+    """The same with what was compiled already."""
     memory = memoryview(bytearray(ledger_bytes(1)))
     ScenarioLedger(memory, 0).lease[0] = float("inf")
     clock = SystemClock()

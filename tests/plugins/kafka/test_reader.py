@@ -17,7 +17,7 @@ from qalipsis.plugins.kafka import Cluster
 from tests.services.home import free_port
 from tests.services.kafka import Kafka
 
-from .bench import Bench
+from .bench import Bench, Reading
 from .conftest import MakeTopic
 
 FAST = {"metadata_max_age_ms": 200}
@@ -114,6 +114,24 @@ async def test_a_new_partition_is_read_from_its_beginning(
     assert sorted(await reading.values(2)) == ["new", "newer"]
 
 
+async def collect(*readings: Reading, until: int) -> list[str]:
+    """The values that readers of a group read together: so many, and then none for a while."""
+
+    async def read(reading: Reading) -> None:
+        async for batch in reading.batches:
+            reading.records += batch
+
+    tasks = [asyncio.create_task(read(reading)) for reading in readings]
+    async with asyncio.timeout(20):
+        while sum(len(reading.records) for reading in readings) < until:  # noqa: ASYNC110 (nobody sets an event)
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.7)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    return sorted(record.value for reading in readings for record in reading.records)
+
+
 async def test_a_group_deals_each_record_to_one_reader(
     bench: Bench, broker: Cluster, make_topic: MakeTopic
 ) -> None:
@@ -124,23 +142,43 @@ async def test_a_group_deals_each_record_to_one_reader(
     second = await bench.read(spec, f"{GROUP}-{topic}")
     sent = [f"{number}" for number in range(200)]
     await send(bench, broker, topic, *sent)
-
-    async def collect(reading: object) -> None:
-        async for batch in reading.batches:  # type: ignore[attr-defined]
-            reading.records += batch  # type: ignore[attr-defined]
-
-    tasks = [asyncio.create_task(collect(reading)) for reading in (first, second)]
-    async with asyncio.timeout(20):
-        while len(first.records) + len(second.records) < 201:  # noqa: ASYNC110 (no event comes from a broker)
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(0.7)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    read = [record.value for record in first.records + second.records]
-    assert sorted(read) == sorted([*sent, "alone"])
+    assert await collect(first, second, until=201) == sorted([*sent, "alone"])
     assert first.records
     assert second.records
+
+
+async def test_readers_that_open_together_share_everything_from_then_on(
+    bench: Bench, broker: Cluster, make_topic: MakeTopic
+) -> None:
+    topic = await make_topic(partitions=8)
+    await send(bench, broker, topic, *(["old"] * 50))
+    spec = broker.consume(topic, value=str)
+    readings = await asyncio.gather(*(bench.read(spec, f"{GROUP}-{topic}") for _ in range(4)))
+    sent = [f"{number}" for number in range(400)]
+    await send(bench, broker, topic, *sent)
+    assert await collect(*readings, until=400) == sorted(sent)
+
+
+async def test_records_that_flow_while_a_reader_joins_are_dealt_once(
+    bench: Bench, broker: Cluster, make_topic: MakeTopic
+) -> None:
+    topic = await make_topic(partitions=4)
+    spec = broker.consume(topic, value=str)
+    first = await bench.read(spec, f"{GROUP}-{topic}")
+    sent = [f"{number}" for number in range(600)]
+
+    async def flow() -> None:
+        for begin in range(0, 600, 10):
+            await send(bench, broker, topic, *sent[begin : begin + 10])
+            await asyncio.sleep(0.03)
+
+    flowing = asyncio.create_task(flow())
+    reading = asyncio.create_task(collect(first, until=10))
+    second = await bench.read(spec, f"{GROUP}-{topic}")
+    await reading
+    first.batches = first.reader.batches()
+    await flowing
+    assert await collect(first, second, until=600) == sorted(sent)
 
 
 async def test_a_group_goes_on_where_its_last_reader_ended(

@@ -98,7 +98,7 @@ async def test_a_journey_produces(kafka_broker: Kafka, topic: str) -> None:
         produced = await minion.do(broker.produce(topic, value=lambda word: word), value="hello")
         offsets.append(produced.offset)
 
-    campaign = await play(tell)  # type: ignore[arg-type]
+    campaign = await play(tell.chain())
     assert sorted(offsets) == [0, 1, 2]
     assert campaign[Slot.REQUESTS_OK] == 3
 

@@ -58,6 +58,9 @@ KINDS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
         ),
     ),
 )
+DRIVER_ERRORS = (OSError, errors.KafkaError, NotImplementedError)
+"""What the driver raises; the last for a broker whose versions of requests it does not know."""
+
 LASTING = frozenset({AUTH, DENIED, "codec", "closed"})
 """Classes that trying again does not cure."""
 

@@ -18,7 +18,16 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from qalipsis.engine.step import StepError
-from qalipsis.plugins.kafka.failures import AUTH, DENIED, NO_TOPIC, UNAVAILABLE, failure, kind_of, reason
+from qalipsis.plugins.kafka.failures import (
+    AUTH,
+    DENIED,
+    DRIVER_ERRORS,
+    NO_TOPIC,
+    UNAVAILABLE,
+    failure,
+    kind_of,
+    reason,
+)
 from qalipsis.plugins.kafka.settings import Connection, shown
 
 NO_LEADER = -1
@@ -124,7 +133,7 @@ class Link:
                     await wire.send(DeleteGroupsRequest([group]))
                 finally:
                     wire.close()
-        except (OSError, errors.KafkaError) as error:
+        except DRIVER_ERRORS as error:
             raise failure(error, f"cannot delete the group {group!r}") from error
 
     def close(self) -> None:
@@ -134,13 +143,14 @@ class Link:
 
     async def _connect(self) -> AIOKafkaConnection:
         failures = []
-        for host, port in dict.fromkeys(self._connection.brokers + self._others):
+        addresses = dict.fromkeys(self._connection.brokers + self._others)
+        for host, port in addresses:
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(self._timeout / len(addresses)):
                     return await create_conn(
                         host, port, request_timeout_ms=round(self._timeout * 1000), **self._options
                     )
-            except (OSError, errors.KafkaError) as error:
+            except DRIVER_ERRORS as error:
                 failures.append(self._refused(host, port, error))
         raise next((failure for failure in failures if failure.kind == AUTH), failures[0])
 
@@ -149,7 +159,7 @@ class Link:
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await wire.send(request)
-        except (OSError, errors.KafkaError) as error:
+        except DRIVER_ERRORS as error:
             self.close()
             raise self._refused(wire.host, wire.port, error) from error
         brokers = tuple((host, port) for _, host, port, *_ in answer.brokers)

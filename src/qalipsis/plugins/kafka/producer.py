@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from qalipsis.engine.step import StepError
 from qalipsis.language.durations import seconds
 from qalipsis.plugins.kafka.closing import close_producer
-from qalipsis.plugins.kafka.failures import NO_TOPIC, failure
+from qalipsis.plugins.kafka.failures import DRIVER_ERRORS, NO_TOPIC, failure
 from qalipsis.plugins.kafka.link import Link, bootstrap_servers, driver_options
 from qalipsis.plugins.kafka.settings import Connection
 from qalipsis.plugins.kafka.spec import ProduceSpec
@@ -22,6 +21,7 @@ DRIVER_SHARE = 0.8
 """Of a record's time: what the driver may use, so that its reason comes before our deadline."""
 
 LONGEST_BACKOFF = 0.1
+GRACE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +75,12 @@ class Producer:
 
         Raises StepError. No topic is created by it.
         """
-        async with self._starting:
-            if self._link is None:
-                self._link = Link(self._sending.connection, self.timeout)
-            try:
-                metadata = await self._link.require([] if topic is None else [topic])
-            finally:
-                self._link.close()
-            took = 0.0
-            if self.driver is None:
-                loop = asyncio.get_running_loop()
-                began = loop.time()
-                self.driver = await self._start()
-                took = loop.time() - began
-            if topic is not None:
-                if not metadata.topics[topic].partitions:
-                    raise StepError(NO_TOPIC, f"the topic {topic!r} of Kafka at {self.address} is not ready")
-                await self._learn(topic)
-            return took
+        try:
+            # Its parts have limits that say more; this one is for a minion that waits behind others.
+            async with asyncio.timeout(self.timeout + GRACE_SECONDS), self._starting:
+                return await self._prepare(topic)
+        except TimeoutError as error:
+            raise failure(error, f"Kafka at {self.address} cannot be connected to") from error
 
     async def aclose(self) -> None:
         """What is still on its way gets a moment to arrive; safe to call twice."""
@@ -100,6 +88,27 @@ class Producer:
         self._known.clear()
         if driver is not None:
             await close_producer(driver)
+
+    async def _prepare(self, topic: str | None) -> float:
+        if self.driver is not None and (topic is None or self.knows(topic)):
+            return 0.0
+        if self._link is None:
+            self._link = Link(self._sending.connection, self.timeout)
+        try:
+            metadata = await self._link.require([] if topic is None else [topic])
+        finally:
+            self._link.close()
+        took = 0.0
+        if self.driver is None:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            self.driver = await self._start()
+            took = loop.time() - began
+        if topic is not None:
+            if not metadata.topics[topic].partitions:
+                raise StepError(NO_TOPIC, f"the topic {topic!r} of Kafka at {self.address} is not ready")
+            await self._learn(topic)
+        return took
 
     async def _start(self) -> AIOKafkaProducer:
         sending = self._sending
@@ -125,7 +134,7 @@ class Producer:
                 await driver.start()
         except BaseException as error:
             await close_producer(driver)
-            if isinstance(error, OSError | KafkaError):
+            if isinstance(error, DRIVER_ERRORS):
                 raise failure(error, f"cannot start a producer for Kafka at {self.address}") from error
             raise
         return driver
@@ -136,6 +145,6 @@ class Producer:
         try:
             async with asyncio.timeout(self.timeout):
                 await self.driver.partitions_for(topic)
-        except (OSError, KafkaError) as error:
+        except DRIVER_ERRORS as error:
             raise failure(error, f"cannot find the topic {topic!r} of Kafka at {self.address}") from error
         self._known.add(topic)

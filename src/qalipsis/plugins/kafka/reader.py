@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 
 from qalipsis.engine.source import MOST_IN_BATCH, Reader, ReaderRuntime
 from qalipsis.engine.step import StepError
@@ -18,7 +18,7 @@ from qalipsis.errors import ServiceUnavailable
 from qalipsis.language.durations import seconds
 from qalipsis.plugins.kafka.closing import close_consumer
 from qalipsis.plugins.kafka.codec import decoder
-from qalipsis.plugins.kafka.failures import LASTING, failure
+from qalipsis.plugins.kafka.failures import DRIVER_ERRORS, LASTING, failure
 from qalipsis.plugins.kafka.link import Link, bootstrap_servers, driver_options
 from qalipsis.plugins.kafka.outage import Outage
 from qalipsis.plugins.kafka.record import Record
@@ -142,7 +142,7 @@ class KafkaReader:
                     await self._start_alone(consumer, there)
                 else:
                     await self._start_in_group(consumer, there, pattern)
-        except (OSError, KafkaError) as error:
+        except DRIVER_ERRORS as error:
             raise failure(
                 error,
                 f"cannot take a position in {watch.what} of Kafka at {self._connection.address}, "
@@ -280,6 +280,8 @@ class Positions(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         try:
             await self._take(assigned)
+        except (CommitFailedError, IllegalStateError):
+            return  # somebody came or left meanwhile: partitions are dealt again
         except KafkaError as error:
             self.error = error
         self.taken.set()

@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka.errors import KafkaError
-
 from qalipsis.engine.builtin import on_value
 from qalipsis.engine.step import ExecuteStep, StepError, StepRuntime
 from qalipsis.engine.traffic import Traffic
 from qalipsis.errors import ServiceUnavailable
 from qalipsis.metrics.meters import StepMeters
 from qalipsis.plugins.kafka.codec import Pairs, encoder, header_pairs
-from qalipsis.plugins.kafka.failures import failure
+from qalipsis.plugins.kafka.failures import DRIVER_ERRORS, failure
 from qalipsis.plugins.kafka.producer import Producer, producer_for
 from qalipsis.plugins.kafka.record import Produced
 from qalipsis.plugins.kafka.spec import ProduceSpec
@@ -74,6 +72,8 @@ class ProduceStep:
         if key is None and value is None:
             raise StepError("no-content", f"a record for {topic!r} has neither key nor value")
         if not self._producer.knows(topic):
+            if not isinstance(topic, str):
+                raise StepError("no-topic", f"the function for the topic returned {topic!r}, no name")
             await self._prepare(topic)
         if partition is not None:
             await self._check_partition(topic, partition)
@@ -104,7 +104,7 @@ class ProduceStep:
             async with asyncio.timeout(self._timeout):
                 written = await driver.send(topic, value, key, partition, stamp, headers)
                 metadata = await written
-        except (OSError, KafkaError) as error:
+        except DRIVER_ERRORS as error:
             raise failure(error, f"a record for {topic!r} of Kafka at {self._producer.address}") from error
         done = clock.now()
         self._meters.count("records-produced")
