@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from qalipsis.engine.step import BeginStep, StepContext, StepError, StepMinion, StepRuntime, Strand
+from qalipsis.engine.traffic import fenced
 from qalipsis.errors import ConfigurationError, ServiceUnavailable
 from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.meters import StepMeters
@@ -427,8 +428,3 @@ class Request(Struct, gc=False):
         step.counts[ERROR] += 1
         step.meters.failure(kind)
         step.meters.bytes(self.bytes_sent, bytes_received)
-
-
-def fenced() -> StepError:
-    """The head gave these minions to somebody else: nothing may be sent any more."""
-    return StepError("fenced", "the worker's lease has expired, so nothing was sent")
