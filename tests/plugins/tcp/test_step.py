@@ -333,7 +333,8 @@ async def test_reuse_never_connects(serve: Serve, bench: Bench) -> None:
     assert await close(bench, tcp.close("connect"), minion, "kept") == "kept"
     failure = await bench.fails(ping, minion)
     assert re.search(
-        "the connection of the step 'connect' is closed: the step 'step-3' closed it", str(failure)
+        "the connection of the step 'connect' is closed: the step 'step-3' closed the connection",
+        str(failure),
     )
     assert (server.connections, bench.books) == (1, (2, 2, 0))
 
@@ -377,7 +378,7 @@ async def test_closing_under_a_request_fails_it(serve: Serve, bench: Bench) -> N
 
 
 async def test_closing_by_a_name_that_no_step_has_is_a_failure(bench: Bench) -> None:
-    with pytest.raises(Exception, match="there is no step 'connect' that connects"):
+    with pytest.raises(Exception, match="there is no step 'connect' that opens a connection"):
         await close(bench, tcp.close("connect"), bench.minion())
 
 

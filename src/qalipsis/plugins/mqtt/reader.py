@@ -10,6 +10,7 @@ from typing import Any
 from qalipsis.engine.source import Reader, ReaderRuntime
 from qalipsis.engine.step import StepError
 from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.plugins.brokers.bad_records import BadRecords
 from qalipsis.plugins.brokers.connect import Connector
 from qalipsis.plugins.brokers.inbox import Inbox
 from qalipsis.plugins.brokers.payload import decoder
@@ -47,11 +48,11 @@ class SubscribeReader:
         self._keeper: asyncio.Task[None] | None = None
         self._unreleased: set[int] = set()
         self._dropped = 0
-        self._bad = 0
 
     async def open(self, runtime: ReaderRuntime) -> None:
         self._inbox: Inbox[Message[Any]] = Inbox()
         self._meters = runtime.meters
+        self._bad = BadRecords(self._spec.default_name(), runtime.meters)
         self._now = runtime.clock.now
         self._epoch = runtime.clock.epoch(0.0)
         place = self._spec.client.location
@@ -159,7 +160,7 @@ class SubscribeReader:
         try:
             payload = self._decode(raw)
         except Exception as error:
-            self._skip(message, error)
+            self._bad.skip(f"of {message.topic}", error)
             return
         self._inbox.put(Message(message.topic, payload, raw, message.qos, message.is_retained, received_at))
 
@@ -172,17 +173,4 @@ class SubscribeReader:
                 "take them faster, or give subscribe(…) a larger buffer",
                 self._spec.default_name(),
                 self._buffer,
-            )
-
-    def _skip(self, message: wire.Received, error: Exception) -> None:
-        self._bad += 1
-        self._meters.count("bad-records")
-        if self._bad == 1:
-            _log.warning(
-                "%s: a message of %s cannot be decoded (%s: %s); it is left out, as all like it, and counted "
-                "as bad-records",
-                self._spec.default_name(),
-                message.topic,
-                type(error).__name__,
-                error,
             )

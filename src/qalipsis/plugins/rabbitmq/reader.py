@@ -17,6 +17,7 @@ from pamqp.commands import Basic
 from qalipsis.engine.source import Reader, ReaderRuntime
 from qalipsis.engine.step import StepError
 from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.plugins.brokers.bad_records import BadRecords
 from qalipsis.plugins.brokers.connect import Connector
 from qalipsis.plugins.brokers.inbox import Inbox
 from qalipsis.plugins.brokers.payload import decoder
@@ -82,7 +83,6 @@ class QueueReader:
         self._session: Session | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._inbox: Inbox[tuple[int, Message[Any]]] = Inbox()
-        self._bad = 0
 
     # what a kind of reader says
 
@@ -102,6 +102,7 @@ class QueueReader:
 
     async def open(self, runtime: ReaderRuntime) -> None:
         self._meters = runtime.meters
+        self._bad = BadRecords(self._name, runtime.meters)
         self._now = runtime.clock.now
         self._epoch = runtime.clock.epoch(0.0)
         place = self._client.location
@@ -191,7 +192,7 @@ class QueueReader:
         try:
             body = self._decode(raw)
         except Exception as error:
-            self._skip(message.delivery.routing_key, error)
+            self._bad.skip(f"with the routing key {message.delivery.routing_key!r}", error)
             if self._ack:
                 await session.channel.basic_ack(tag, wait=False)
             return
@@ -244,19 +245,6 @@ class QueueReader:
         except (TimeoutError, *FAILURES) as error:
             _log.debug("%s was not left in order: %s", self._about, error)
         await close_connection(session.connection)
-
-    def _skip(self, routing_key: str | None, error: Exception) -> None:
-        self._bad += 1
-        self._meters.count("bad-records")
-        if self._bad == 1:
-            _log.warning(
-                "%s: a message with the routing key %r cannot be decoded (%s: %s); those are left out, "
-                "and counted as bad-records",
-                self._name,
-                routing_key,
-                type(error).__name__,
-                error,
-            )
 
 
 class ConsumeReader(QueueReader):
