@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from qalipsis.engine.step import BeginStep, StepContext, StepError, StepMinion, StepRuntime, Strand
 from qalipsis.engine.traffic import fenced
+from qalipsis.engine.unavailable import unavailable
 from qalipsis.errors import ConfigurationError, ServiceUnavailable
 from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.meters import StepMeters
@@ -126,10 +127,7 @@ class HttpStep:
         try:
             await self.agent.reach()
         except StepError as error:
-            hint = "" if error.kind == "tls" else "\n    start the service, or correct the client's address"
-            raise ServiceUnavailable(
-                f"{self._spec.client.location}: {self._spec.client!r} cannot be reached: {error}{hint}"
-            ) from error
+            raise unavailable(error, self._spec.client.location, self._spec.client) from error
 
     async def warm_up(self, minions: Sequence[StepMinion]) -> None:
         """Raises ServiceUnavailable when a connection cannot be opened."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from qalipsis.engine.source import Reader, ReaderRuntime
 from qalipsis.engine.step import StepError
-from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.engine.unavailable import unavailable
+from qalipsis.errors import ConfigurationError
 from qalipsis.plugins.brokers.bad_records import BadRecords
 from qalipsis.plugins.brokers.connect import Connector
 from qalipsis.plugins.brokers.inbox import Inbox
@@ -68,7 +69,7 @@ class SubscribeReader:
                 self._filter = self._shared(runtime.group)
             self._connection = await self._subscribed(is_first=True)
         except StepError as error:
-            raise ServiceUnavailable(f"{place}: {error}") from error
+            raise unavailable(error, place, self._spec.client) from error
         self._keeper = asyncio.create_task(self._keep_connected(self._connection))
 
     async def batches(self) -> AsyncIterator[Sequence[Message[Any]]]:

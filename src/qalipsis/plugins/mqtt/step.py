@@ -6,7 +6,8 @@ from typing import Any
 
 from qalipsis.engine.step import ExecuteStep, StepContext, StepError, StepRuntime
 from qalipsis.engine.traffic import Traffic
-from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.engine.unavailable import unavailable
+from qalipsis.errors import ConfigurationError
 from qalipsis.plugins.brokers.deadline import Deadline
 from qalipsis.plugins.brokers.parts import part
 from qalipsis.plugins.brokers.payload import encoded
@@ -53,7 +54,7 @@ class PublishStep:
         try:
             await self._link.reach(self._meters)
         except StepError as error:
-            raise ServiceUnavailable(f"{self._spec.client.location}: {error}") from error
+            raise unavailable(error, self._spec.client.location, self._spec.client) from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
         address = self._settings.address

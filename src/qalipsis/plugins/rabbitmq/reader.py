@@ -16,7 +16,8 @@ from pamqp.commands import Basic
 
 from qalipsis.engine.source import Reader, ReaderRuntime
 from qalipsis.engine.step import StepError
-from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.engine.unavailable import unavailable
+from qalipsis.errors import ConfigurationError
 from qalipsis.plugins.brokers.bad_records import BadRecords
 from qalipsis.plugins.brokers.connect import Connector
 from qalipsis.plugins.brokers.inbox import Inbox
@@ -114,7 +115,7 @@ class QueueReader:
         try:
             self._session = await self._reading()
         except StepError as error:
-            raise ServiceUnavailable(f"{place}: {error}{self._hint(error)}") from error
+            raise unavailable(self._hinted(error), place, self._client) from error
         self._keeper = asyncio.create_task(self._keep_reading(self._session))
 
     async def batches(self) -> AsyncIterator[Sequence[Message[Any]]]:
@@ -137,8 +138,9 @@ class QueueReader:
 
     # inside
 
-    def _hint(self, error: StepError) -> str:
-        return ""
+    def _hinted(self, error: StepError) -> StepError:
+        """The same, with what to do where only this kind of reader knows."""
+        return error
 
     async def _reading(self) -> Session:
         """A session whose consumer the broker has confirmed. Raises StepError."""
@@ -263,12 +265,13 @@ class ConsumeReader(QueueReader):
     async def _find_queue(self, channel: AbstractChannel) -> str:
         return self._of
 
-    def _hint(self, error: StepError) -> str:
+    def _hinted(self, error: StepError) -> StepError:
         if error.kind != "exclusive":
-            return ""
-        return (
-            "\n    a join or broadcast needs every message, and a queue gives each to one reader only: "
-            "read its exchange with subscribe(…), or let nobody else read the queue and use one worker"
+            return error
+        return StepError(
+            error.kind,
+            f"{error}\n    a join or broadcast needs every message, and a queue gives each to one reader: "
+            "read its exchange with subscribe(…), or let nobody else read the queue and use one worker",
         )
 
     @property

@@ -12,7 +12,8 @@ from pamqp.commands import Basic
 
 from qalipsis.engine.step import ExecuteStep, StepContext, StepError, StepRuntime
 from qalipsis.engine.traffic import Traffic
-from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.engine.unavailable import unavailable
+from qalipsis.errors import ConfigurationError
 from qalipsis.plugins.brokers.deadline import Deadline
 from qalipsis.plugins.brokers.parts import part
 from qalipsis.plugins.brokers.payload import encoded
@@ -77,7 +78,7 @@ class ProduceStep:
         try:
             await self._look()
         except StepError as error:
-            raise ServiceUnavailable(f"{self._spec.client.location}: {error}") from error
+            raise unavailable(error, self._spec.client.location, self._spec.client) from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
         address = self._settings.address

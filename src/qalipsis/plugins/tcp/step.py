@@ -12,7 +12,8 @@ from qalipsis.engine.builtin import on_value
 from qalipsis.engine.reuse import CloseStep, Openers
 from qalipsis.engine.step import BeginStep, ExecuteStep, StepContext, StepError, StepRuntime, Strand
 from qalipsis.engine.traffic import fenced
-from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.engine.unavailable import unavailable
+from qalipsis.errors import ConfigurationError
 from qalipsis.language.payloads import payload_bytes
 from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.meters import StepMeters
@@ -129,10 +130,7 @@ class ConnectStep(RequestStep):
         try:
             await self.agent.reach()
         except StepError as error:
-            hint = "" if error.kind == "tls" else "\n    start the service, or correct the client's address"
-            raise ServiceUnavailable(
-                f"{self._client.location}: {self._client!r} cannot be reached: {error}{hint}"
-            ) from error
+            raise unavailable(error, self._client.location, self._client) from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
         settings = self._client.settings()
