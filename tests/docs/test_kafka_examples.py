@@ -14,7 +14,7 @@ from qalipsis.factory.loader import load_plans
 from qalipsis.metrics.ledger import Slot
 from qalipsis.plan.model import Plan
 from qalipsis.plugins.kafka import spec
-from tests.plugins.kafka.bench import play_plan
+from tests.plugins.kafka.bench import make_topics, play_plan
 from tests.services.kafka import Kafka
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins" / "kafka.md").read_text()
@@ -35,7 +35,7 @@ async def topics(kafka_broker: Kafka) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_broker.bootstrap)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, 1, 1) for name in ("orders", "invoices", "payments")])
+        await make_topics(admin, *(NewTopic(name, 1, 1) for name in ("orders", "invoices", "payments")))
     finally:
         await admin.close()
 

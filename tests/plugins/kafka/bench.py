@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from qalipsis.engine.runner import WorkerEngine
 from qalipsis.engine.source import ReaderRuntime
@@ -150,6 +151,15 @@ class Bench:
         for step in self._steps.values():
             await step.aclose()
         self.wheel.close()
+
+
+async def make_topics(admin: AIOKafkaAdminClient, *topics: NewTopic) -> None:
+    """Create topics, and return once the broker knows them."""
+    await admin.create_topics(list(topics))
+    names = {topic.name for topic in topics}
+    async with asyncio.timeout(PATIENCE):
+        while not names <= set(await admin.list_topics()):  # noqa: ASYNC110 (no event comes from a broker)
+            await asyncio.sleep(0.01)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from tests.services.kafka import Kafka
 
-from .bench import Bench
+from .bench import Bench, make_topics
 
 MakeTopic = Callable[..., Awaitable[str]]
 
@@ -37,9 +37,7 @@ async def make_topic(admin: AIOKafkaAdminClient) -> MakeTopic:
 
     async def make(name: str = "", partitions: int = 1, **config: str) -> str:
         name = name or f"topic-{uuid4().hex[:12]}"
-        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
-        while name not in await admin.list_topics():  # noqa: ASYNC110 (no event comes from a broker)
-            await asyncio.sleep(0.01)
+        await make_topics(admin, NewTopic(name, partitions, 1, topic_configs=config))
         return name
 
     return make

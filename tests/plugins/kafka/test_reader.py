@@ -128,7 +128,7 @@ async def collect(*readings: Reading, until: int) -> list[str]:
     await asyncio.sleep(0.7)
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks)
+    await asyncio.wait(tasks, timeout=10)
     return sorted(record.value for reading in readings for record in reading.records)
 
 

@@ -196,6 +196,22 @@ async def test_a_broker_that_dies_fails_records_in_time_and_serves_again_when_it
     assert bench.books == (22, 2, 20)
 
 
+async def test_a_closed_step_sends_nothing(bench: Bench, broker: Cluster, topic: str) -> None:
+    spec = broker.produce(topic, value="x")
+    await bench.send(spec)
+    await (await bench.step(spec)).aclose()
+    assert (await bench.fails(spec)).kind == "closed"
+
+
+async def test_minions_that_find_no_broker_do_not_queue_up(bench: Bench) -> None:
+    spec = kafka.produce(lambda value: "t", value="x", bootstrap=f"127.0.0.1:{free_port()}", timeout="1s")
+    began = time.monotonic()
+    failures = await asyncio.gather(*(bench.fails(spec) for _ in range(100)))
+    assert time.monotonic() - began < 3.0
+    assert {failure.kind for failure in failures} <= {"broker-unavailable", "timeout"}
+    assert bench.books == (0, 0, 0)
+
+
 async def test_closing_does_not_wait_for_a_broker_that_is_gone(kafka_broker: Kafka, topic: str) -> None:
     bench = Bench()
     spec = kafka.produce(

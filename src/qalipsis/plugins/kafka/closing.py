@@ -19,7 +19,7 @@ async def close_producer(producer: AIOKafkaProducer) -> None:
     if not await _ended(producer.stop(), CLOSE_SECONDS):
         # Closing the connections fails what still waits for an answer.
         await _ended(producer.client.close(), CUT_SECONDS)
-        await _cut([producer._sender.sender_task])
+        await cut([producer._sender.sender_task])
 
 
 async def close_consumer(consumer: AIOKafkaConsumer) -> None:
@@ -33,7 +33,7 @@ async def close_consumer(consumer: AIOKafkaConsumer) -> None:
         tasks += [getattr(consumer._coordinator, name, None) for name in names]
     if consumer._fetcher is not None:
         tasks += [consumer._fetcher._fetch_task, *consumer._fetcher._pending_tasks]
-    await _cut(tasks)
+    await cut(tasks)
     await _ended(consumer._client.close(), CUT_SECONDS)
 
 
@@ -47,11 +47,12 @@ async def _ended(ending: Coroutine[Any, Any, Any], seconds: float) -> bool:
     try:
         await asyncio.wait({task}, timeout=seconds)
     finally:
-        await _cut([task])
+        await cut([task])
     return task.done() and not task.cancelled() and task.exception() is None
 
 
-async def _cut(tasks: list[asyncio.Task[Any] | None]) -> None:
+async def cut(tasks: list[asyncio.Task[Any] | None]) -> None:
+    """Cancel tasks, and wait a moment for their end: one that lets a cancellation pass is not waited for."""
     running = [task for task in tasks if task is not None and not task.done()]
     for task in running:
         task.cancel()

@@ -65,6 +65,7 @@ class Producer:
         self._link: Link | None = None
         self._starting = asyncio.Lock()
         self._known: set[str] = set()
+        self._is_closed = False
 
     def knows(self, topic: str) -> bool:
         """True when records for the topic can be sent at once."""
@@ -84,12 +85,15 @@ class Producer:
 
     async def aclose(self) -> None:
         """What is still on its way gets a moment to arrive; safe to call twice."""
+        self._is_closed = True
         driver, self.driver = self.driver, None
         self._known.clear()
         if driver is not None:
             await close_producer(driver)
 
     async def _prepare(self, topic: str | None) -> float:
+        if self._is_closed:
+            raise StepError("closed", f"the producer for Kafka at {self.address} is closed")
         if self.driver is not None and (topic is None or self.knows(topic)):
             return 0.0
         if self._link is None:

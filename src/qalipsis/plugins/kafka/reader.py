@@ -251,7 +251,8 @@ class KafkaReader:
 
     def _bad_record(self, raw: ConsumerRecord, error: Exception) -> None:
         what = f"the record {raw.offset} of {raw.topic!r}, partition {raw.partition}, cannot be read"
-        self._runtime.meters.count("bad-records")
+        if self._runtime.is_counting:
+            self._runtime.meters.count("bad-records")
         if self._spec.bad_records == "fail":
             raise StepError("bad-record", f"{what}: {type(error).__name__}: {error}") from error
         if not self._bad:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection
-from contextlib import suppress
 
 from aiokafka import TopicPartition
 
 from qalipsis.engine.step import StepError
+from qalipsis.plugins.kafka.closing import cut
 from qalipsis.plugins.kafka.failures import UNAVAILABLE
 from qalipsis.plugins.kafka.link import Link, Metadata
 from qalipsis.plugins.kafka.outage import Outage
@@ -51,13 +51,11 @@ class Watch:
     async def aclose(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await cut([task])
         self._link.close()
 
     async def _run(self, read: frozenset[TopicPartition] | None, outage: Outage) -> None:
-        while True:
+        while self._task is not None:
             await asyncio.sleep(self._refresh)
             try:
                 there = await self.look()
