@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,12 +16,13 @@ from qalipsis.engine.pump import Shard
 from qalipsis.engine.source import Numbered
 from qalipsis.engine.step import StepError
 from qalipsis.engine.wheel import TimerWheel
+from qalipsis.language import steps
 from qalipsis.language.source import Feed
 from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.meters import WorkerMeters
 from qalipsis.plan.ownership import Ownership
 from qalipsis.testing.virtual_clock import VirtualClock
-from tests.engine.sources import Fed, find_source, listed
+from tests.engine.sources import Fed, Listed, find_source, listed
 
 Play = Callable[..., Any]
 
@@ -77,13 +80,14 @@ async def test_a_dry_minion_does_not_walk_again(play: Play) -> None:
 
 async def test_steps_that_name_the_same_feed_share_it(play: Play) -> None:
     taken: list[Any] = []
+    rows = listed([1, 2]).unicast(name="rows")
     chain = (
         scenario("sharing", minions=1)
         .start()
-        .then(listed([1, 2]).unicast(name="rows"))
+        .then(rows)
         .named("first")
         .on_each(taken.append)
-        .then(listed([8, 9]).unicast(name="rows"))
+        .then(rows)
         .named("second")
         .on_each(taken.append)
     )
@@ -353,3 +357,129 @@ async def test_minions_that_wait_for_a_record_end_with_a_soft_stop(play: Play, m
     assert 3 <= played.seconds < 3.2
     assert played[Slot.MINIONS_COMPLETED] == 2
     assert len(source.closed) == len(source.opened)
+
+
+async def test_a_source_that_waits_for_room_is_not_idle(play: Play) -> None:
+    taken: list[Any] = []
+    source = listed([1], [2], [3], [4]).unicast(buffer=1, idle_timeout="1s")
+    chain = scenario("slow", minions=1).start().then(source).iterate(10).delay("3s").on_each(taken.append)
+    await play(chain, find_source=find_source)
+    assert taken == [1, 2, 3, 4]
+
+
+def test_who_gave_up_is_not_kept() -> None:
+    feed = Unicast(WorkerMeters().step("s", "n", "t"), TimerWheel(VirtualClock()))
+    for _ in range(10):
+        feed.wait(Record(), object()).cancel()  # type: ignore[arg-type]
+    assert not feed._waiting
+
+
+async def test_a_dry_source_ends_the_iterations_of_a_step_with_a_timeout(play: Play) -> None:
+    chain = scenario("dry", minions=1).start().then(listed([1])).named("take").timeout("1s").iterate(5_000)
+    played = await play(chain, find_source=find_source)
+    assert played.step("take").counters["found-none"] == 1
+
+
+@pytest.mark.parametrize("make", [Unicast, Broadcast])
+def test_a_feed_that_ended_wants_no_more_records(make: Any) -> None:
+    """A loop would otherwise read its file over and over again, as fast as it can."""
+    feed = make(WorkerMeters().step("s", "n", "t"), TimerWheel(VirtualClock()))
+    assert feed.has_room()
+    feed.stop()
+    assert not feed.has_room()
+
+
+async def test_nobody_begins_to_wait_for_a_record_after_a_stop(play: Play) -> None:
+    is_stopped: list[bool] = []
+    source = Fed()
+
+    def meddle(engine: Any, elapsed: float) -> None:
+        if elapsed > 1 and not is_stopped:
+            is_stopped.append(True)
+            engine.stop()
+
+    @journey("taking")
+    async def walk(minion: Minion) -> None:
+        await minion.pause("2s")
+        await minion.take(source, name="row")
+
+    graph = scenario("own", minions=1).start().delay("2s").then(source.sequential()).named("row")
+    for chain in (graph, walk.chain()):
+        is_stopped.clear()
+        played = await play(chain, find_source=find_source, meddle=meddle)
+        assert played[Slot.MINIONS_COMPLETED] == 1
+        assert not played.step("row").counters.get("found-none"), "nobody can know whether it ran dry"
+
+
+@dataclass(frozen=True)
+class Same(Listed):
+    """A source that equals another one with the same settings, as those of plugins do."""
+
+    opened: list[Any] = field(default_factory=list, compare=False)
+    closed: list[Any] = field(default_factory=list, compare=False)
+
+
+async def test_equal_sources_of_a_journey_are_one_however_many_specs_it_makes(play: Play) -> None:
+    taken: list[Any] = []
+
+    @journey("taking", minions=2)
+    async def walk(minion: Minion) -> None:
+        for _ in range(1_000):
+            record = await minion.take(Same((list(range(900)),)), name="row")
+            taken.append(record)
+
+    await play(walk.chain(), find_source=find_source)
+    assert sorted(taken) == list(range(900))
+
+
+async def test_a_journey_does_not_read_a_source_again_after_many_other_steps(play: Play) -> None:
+    taken: list[Any] = []
+    rows = listed(list(range(800)))
+
+    @journey("taking")
+    async def walk(minion: Minion) -> None:
+        for _ in range(1_000):
+            taken.append(await minion.take(rows, name="row"))
+            await minion.do(steps.Returns(taken[-1]), name="made-anew")
+
+    await play(walk.chain(), find_source=find_source)
+    assert taken == list(range(800))
+    assert len(rows.opened) == 1
+
+
+async def test_a_journey_opens_no_end_of_sources(play: Play) -> None:
+    made: list[Listed] = []
+
+    @journey("taking")
+    async def walk(minion: Minion) -> None:
+        for _ in range(200):
+            made.append(listed([1]))
+            await minion.take(made[-1], name="row")
+
+    played = await play(walk.chain(), find_source=find_source)
+    assert sum(len(source.opened) for source in made) == 100
+    assert played.step("row").errors == {}
+    assert played[Slot.MINIONS_FAILED] == 1
+
+
+@pytest.mark.parametrize("is_grouped", [False, True])
+async def test_a_dry_source_ends_a_journey_however_it_is_asked(play: Play, is_grouped: bool) -> None:
+    taken: list[Any] = []
+    rows = listed([1])
+
+    async def take(minion: Minion) -> None:
+        taken.append(await minion.do(rows, name="row"))
+
+    @journey("taking")
+    async def walk(minion: Minion) -> None:
+        await take(minion)
+        if is_grouped:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(take(minion))
+        else:
+            await take(minion)
+        taken.append("after")
+
+    played = await play(walk.chain(), find_source=find_source)
+    assert taken == [1]
+    assert played[Slot.MINIONS_COMPLETED] == 1

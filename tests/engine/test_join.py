@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +21,10 @@ from qalipsis.testing.virtual_clock import VirtualClock
 from tests.engine.sources import Fed, find_source, listed
 
 Play = Callable[..., Any]
+
+
+class Name(StrEnum):
+    ADA = "ada"
 
 
 def join_with(right: Any, pairs: list[Any], minions: int = 3, **options: Any) -> Any:
@@ -228,7 +235,7 @@ def test_the_cache_never_keeps_more_than_its_size(arrivals: list[int], size: int
     join, _, meters = make_join(cache_size=size)
     for number, key in enumerate(arrivals):
         join.put([(key, number)])
-        assert sum(len(values) for values in join._rights.values()) == join._kept <= size
+        assert sum(len(values) for values in join._rights.values()) == len(join._kept) <= size
     assert meters.counters["right-evicted"] == max(0, len(arrivals) - size)
 
 
@@ -241,6 +248,29 @@ def test_right_values_older_than_the_cache_timeout_are_let_go() -> None:
     assert meters.counters["right-evicted"] == 1
 
 
+def test_an_old_right_value_is_let_go_behind_a_younger_one_of_another_key() -> None:
+    join, clock, meters = make_join(cache_timeout=5.0)
+    join.put([(1, "first")])
+    clock.advance(1)
+    join.put([(2, "old")])
+    clock.advance(3)
+    join.put([(1, "second")])
+    assert join.take(Left((1, "x"))) == Pair((1, "x"), (1, "first"))  # type: ignore[arg-type]
+    clock.advance(3)
+    assert join.take(Left((2, "x"))) is WAIT  # type: ignore[arg-type]
+    assert meters.counters["right-evicted"] == 1
+
+
+@given(st.lists(keys, max_size=100), st.integers(1, 20))
+def test_the_latest_right_values_are_kept_whatever_their_keys(arrivals: list[int], size: int) -> None:
+    join, _, _ = make_join(cache_size=size)
+    for number, key in enumerate(arrivals):
+        join.put([(key, number)])
+    latest = list(enumerate(arrivals))[-size:]
+    for number, key in latest:
+        assert join.take(Left((key, "x"))) == Pair((key, "x"), (key, number))  # type: ignore[arg-type]
+
+
 def test_a_waiter_that_gives_up_leaves_nothing_behind() -> None:
     join, clock, _ = make_join()
     context: Any = Left((1, "x"))
@@ -251,3 +281,12 @@ def test_a_waiter_that_gives_up_leaves_nothing_behind() -> None:
     clock.advance(20)
     assert answers == []
     assert not join._waiting
+
+
+@pytest.mark.parametrize(("left", "right"), [(1, 1.0), (Decimal(1), 1), (True, 1), (Name.ADA, "ada")])
+def test_keys_of_types_with_equal_values_are_not_warned_about(left: Any, right: Any, caplog: Any) -> None:
+    join, _, meters = make_join()
+    join.put([(right, "r")])
+    assert join.take(Left((left, "x"))) == Pair((left, "x"), (right, "r"))  # type: ignore[arg-type]
+    assert "key-types-differ" not in meters.counters
+    assert not caplog.records

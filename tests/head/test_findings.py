@@ -25,12 +25,25 @@ from qalipsis.head.findings import findings
             ],
         ),
         ({"right-read": 1, "matched": 9}, []),
+        ({"right-evicted": 2}, []),
         (
-            {"right-evicted": 2},
+            {"right-evicted": 2, "left-unmatched": 1},
             [
-                "WARN 2 records on the right were let go before they matched: "
-                "raise cache_size or cache_timeout"
+                "WARN 1 record on the left found no match in time",
+                "WARN 2 records on the right were let go before they matched in that worker: "
+                "raise cache_size or cache_timeout",
             ],
+        ),
+        (
+            {"records-read": 2, "records-taken": 6, "found-none": 3},
+            ["INFO the source ran dry: 6 records were handed out, and 3 times a minion found none left"],
+        ),
+        ({"records-read": 2, "records-delivered": 1}, ["INFO 1 record was read and not used"]),
+        ({"right-read": 9, "paired": 3}, []),
+        ({"key-types-differ": 1, "matched": 1, "right-read": 1}, []),
+        (
+            {"key-types-differ": 1},
+            ["WARN keys on the two sides are of different types and never equal: convert one side"],
         ),
     ],
 )

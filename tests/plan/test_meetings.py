@@ -121,3 +121,35 @@ def test_a_coroutine_cannot_make_a_key() -> None:
 def test_mistakes_of_collects_zips_and_asides_are_named(chain: Any, sentence: str) -> None:
     [(message, _)] = sentences(chain)
     assert message.startswith(sentence)
+
+
+def test_a_join_of_the_setup_finds_its_step_or_says_so() -> None:
+    def chain(right: str) -> Any:
+        return (
+            scenario("s")
+            .aside("rows", lambda aside: aside.returns(1).named("rows"))
+            .setup(lambda setup: setup.returns(1).inner_join(right, on=key, having=key, timeout="1s"))
+            .start()
+            .pipe()
+        )
+
+    assert sentences(chain("row")) == [("there is no step 'row' to join with", "did you mean 'rows'?")]
+    [aside] = compiled(chain("rows")).asides
+    assert aside.is_everywhere
+
+
+def test_steps_that_name_the_same_feed_describe_it_once() -> None:
+    def chain(*feeds: Any) -> Any:
+        return scenario("s").start().then(feeds[0]).then(feeds[1])
+
+    rows = listed([1])
+    compiled(chain(rows.unicast(name="rows"), rows.unicast(name="rows")))
+    for other in (listed([1]).unicast(name="rows"), rows.unicast(name="rows", buffer=5)):
+        [(message, _)] = sentences(chain(rows.unicast(name="rows"), other))
+        assert message == "the feed 'rows' is described twice, and not in the same way"
+
+
+@pytest.mark.parametrize("name", ["Some Rows", 5, ""])
+def test_the_name_of_a_feed_is_a_name(name: Any) -> None:
+    [(message, _)] = sentences(scenario("s").start().then(listed([1]).unicast(name=name)))
+    assert message == f"{name!r} is no name for a feed"

@@ -6,7 +6,7 @@ from functools import partial
 
 from qalipsis.engine.context import Context
 from qalipsis.engine.minion import Minion
-from qalipsis.engine.operation import Kind, Operations
+from qalipsis.engine.operation import Kind, Mode, Operations
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.strand import Errors
 from qalipsis.engine.troupe import BREATH, SLICE
@@ -22,12 +22,18 @@ class Aside:
     def __init__(self, number: int, scene: Scene, chain: Operations) -> None:
         self._scene = scene
         self._chain = chain
-        self._repeats = chain[0].kind is Kind.TAKE
+        first = next(operation for operation in chain if operation.kind is not Kind.LOOP)
+        self._repeats = first.mode is Mode.TAKE
         self._minion = Minion(-1 - number, scene)
         self._is_over = False
         self._is_starting = False
         self._is_waiting = False
         self._has_failed = False
+
+    @property
+    def is_in_step(self) -> bool:
+        """True while it does not wait: what it does right now may have ended the scenario."""
+        return self._minion.strand.is_in_step
 
     def start(self, at: float) -> None:
         self._scene.wheel.call_at(at, partial(self._walk, at))

@@ -62,18 +62,20 @@ class Assembly:
         self._properties = properties
         self._shared: dict[Any, Any] = {}
         self._inner: dict[tuple[int, str], tuple[Any, Operation]] = {}
+        self._inner_feeds: list[tuple[Feed[Any], str, Operation]] = []
         self._unavailable: dict[tuple[int, str], tuple[Any, str]] = {}
         self._inner_names: set[str] = set()
         self._inner_timers: set[str] = set()
         self._opening = asyncio.Lock()
         self.steps: list[BeginStep | ExecuteStep] = []
 
-    async def chain(self, nodes: Sequence[Node]) -> Operations:
+    async def chain(self, nodes: Sequence[Node], supply: Supply | None = None) -> Operations:
         """The operations of a chain, with a loop before every iterated one."""
+        supply = supply or self._supply
         operations: list[Operation] = []
         previous: str | None = None
         for node in nodes:
-            operation = await self._operation(node)
+            operation = await self._operation(node, supply)
             operation.previous_name = previous
             if not isinstance(node.spec, steps.Tap):
                 previous = node.name
@@ -112,15 +114,36 @@ class Assembly:
         resolved = spec if self._properties is None else self._properties.resolve(spec)
         if isinstance(resolved, Source):
             resolved = resolved.unicast()
+        kept = self._kept_feed(resolved, name) if isinstance(resolved, Feed) else None
+        if kept is not None:
+            return self._keep(spec, name, kept)
         for problem in resolved.problems():
             raise StepError("invalid", problem)
         kind = resolved.source.kind if isinstance(resolved, Feed) else resolved.kind
         meters = self._meters(name, kind)
         try:
-            operation = await self._plain(resolved, name, meters, ())
+            operation = await self._plain(resolved, name, meters, (), self._supply)
         except ServiceUnavailable as error:
             self._unavailable[id(spec), name] = (spec, str(error))
             raise StepError("unavailable", str(error)) from error
+        if isinstance(resolved, Feed):
+            self._inner_feeds.append((resolved, name, operation))
+        return self._keep(spec, name, operation)
+
+    def _kept_feed(self, feed: Feed[Any], name: str) -> Operation | None:
+        """The feed that a journey took from before: opened again, it would hand out its records again."""
+        for known, known_name, operation in self._inner_feeds:
+            if known_name == name and known == feed:
+                return operation
+        if len(self._inner_feeds) >= MAX_INNER_NAMES:
+            raise StepError(
+                "too-many-sources",
+                f"a journey may take from {MAX_INNER_NAMES} sources, and {name!r} is one more: "
+                "keep sources at module level",
+            )
+        return None
+
+    def _keep(self, spec: Any, name: str, operation: Operation) -> tuple[Any, Operation]:
         if len(self._inner) >= MAX_INNER_STEPS:
             # Not closed: what it shares with the other steps of its client is still in use.
             self._inner.pop(next(iter(self._inner)))
@@ -151,10 +174,10 @@ class Assembly:
             meters.tell = scene.events.of_step(kind, name)
         return meters
 
-    async def _operation(self, node: Node) -> Operation:
+    async def _operation(self, node: Node, supply: Supply) -> Operation:
         meters = self._meters(node.name, node.kind)
-        branches = tuple([await self.chain(branch) for branch in node.branches])
-        operation = await self._plain(node.spec, node.name, meters, branches)
+        branches = tuple([await self.chain(branch, supply) for branch in node.branches])
+        operation = await self._plain(node.spec, node.name, meters, branches, supply)
         if operation.step is not None:
             self.steps.append(operation.step)
         operation.index = node.index
@@ -170,7 +193,7 @@ class Assembly:
         return operation
 
     async def _plain(
-        self, spec: Any, name: str, meters: StepMeters, branches: tuple[Operations, ...]
+        self, spec: Any, name: str, meters: StepMeters, branches: tuple[Operations, ...], supply: Supply
     ) -> Operation:
         kind = type(spec)
         if kind in builtin.CALLS:
@@ -194,14 +217,14 @@ class Assembly:
             target = self._scene.meters.meter(self._scene.scenario, spec.name, spec.type)
             return _calling(Kind.CALL, name, meters, builtin.meter(spec, target))
         if isinstance(spec, Feed):
-            return _taking(name, meters, await self._supply.open_feed(spec, name, meters))
+            return _taking(name, meters, await supply.open_feed(spec, name, meters))
         if isinstance(spec, Meeting):
-            return _taking(name, meters, await self._supply.open_join(spec, name, meters))
+            return _taking(name, meters, await supply.open_join(spec, name, meters))
         if isinstance(spec, steps.Collect):
             collect = Collect(seconds(spec.timeout), spec.batch_size, self._scene.wheel)
             return _taking(name, meters, collect)
         if isinstance(spec, steps.Tap):
-            return _calling(Kind.CALL, name, meters, self._supply.branch(spec.step).tap)
+            return _calling(Kind.CALL, name, meters, supply.branch(spec.step).tap)
         if isinstance(spec, steps.Split):
             operation = Operation(Kind.SPLIT, name, meters)
             operation.branches = branches

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from qalipsis.engine.context import Context
 from qalipsis.engine.operation import DROP, WAIT
@@ -27,30 +27,36 @@ def nobody() -> None:
 class Taker:
     """A minion that waits for a record."""
 
-    __slots__ = ("context", "is_gone", "strand")
+    __slots__ = ("_feed", "context", "is_gone", "strand")
 
-    def __init__(self, context: Context, strand: Strand) -> None:
+    def __init__(self, feed: Feed, context: Context, strand: Strand) -> None:
+        self._feed = feed
         self.context = context
         self.strand = strand
         self.is_gone = False
 
     def cancel(self) -> None:
         self.is_gone = True
+        self._feed.give_up(self)
 
 
 class Feed:
     """What all ways of handing out share: who waits, and how it ends."""
 
-    given: ClassVar[str]
-    """Name of the figure that counts what minions got."""
-
-    def __init__(self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0) -> None:
+    def __init__(
+        self, counters: dict[str, int], given: str, wheel: TimerWheel, idle_timeout: float = 0.0
+    ) -> None:
         self.go_on: Callable[[], None] = nobody
-        self._counters = meters.counters
-        for name in ("records-read", self.given, "found-none"):
+        self._counters = counters
+        self._given = given
+        """Name of the figure that counts what minions got."""
+        for name in ("records-read", given, "found-none"):
             self._counters.setdefault(name, 0)
-        self._waiting: deque[Taker] = deque()
+        self._waiting: OrderedDict[Taker, None] = OrderedDict()
+        self._is_full = False
+        """The source waits until minions have used what there is."""
         self._is_ended = False
+        self._is_dry = False
         self._error: StepError | None = None
         self._wheel = wheel
         self._idle_timeout = idle_timeout
@@ -64,20 +70,23 @@ class Feed:
 
     def wait(self, context: Context, strand: Strand) -> Taker:
         """After WAIT: the strand is resumed with a record, with DROP, or fails."""
-        taker = Taker(context, strand)
-        self._waiting.append(taker)
+        taker = Taker(self, context, strand)
+        self._waiting[taker] = None
         return taker
+
+    def give_up(self, taker: Taker) -> None:
+        self._waiting.pop(taker, None)
 
     def ended(self, error: StepError | None) -> None:
         self._error = error
         if error is None and not self._is_ended:
             self._counters["ended"] = self._counters.get("ended", 0) + 1
-        self.stop()
+        self._run_dry()
 
     def stop(self) -> None:
         """Nobody waits any longer: there is nothing to come, or no more minions are to walk."""
         self._is_ended = True
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, OrderedDict()
         for taker in waiting:
             if taker.is_gone:
                 continue
@@ -93,32 +102,48 @@ class Feed:
             raise StepError(self._error.kind, str(self._error))
         if not self._is_ended:
             return WAIT
-        self._counters["found-none"] += 1
+        if self._is_dry:
+            self._counters["found-none"] += 1
         context.minion.is_dry = True
         return DROP
+
+    def _run_dry(self) -> None:
+        """The source itself has no more records."""
+        self._is_dry = True
+        self.stop()
+
+    def _go_on(self) -> None:
+        self._is_full = False
+        self._moved_at = self._wheel.now()
+        self.go_on()
 
     def _check_idle(self) -> None:
         if self._is_ended:
             return
+        if self._is_full:
+            self._moved_at = self._wheel.now()  # the minions are slow, and not the source
         at = self._moved_at + self._idle_timeout
         if self._wheel.now() < at:
             self._wheel.call_at(at, self._check_idle)
             return
-        self.stop()
+        self._run_dry()
 
 
 class Unicast(Feed):
     """Each record to one minion, first come, first served."""
 
-    given = "records-delivered"
-
     def __init__(
-        self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0, buffer: int = BUFFER
+        self,
+        meters: StepMeters,
+        wheel: TimerWheel,
+        idle_timeout: float = 0.0,
+        buffer: int = BUFFER,
+        is_counting: bool = True,
+        given: str = "records-delivered",
     ) -> None:
-        super().__init__(meters, wheel, idle_timeout)
+        super().__init__(meters.counters if is_counting else {}, given, wheel, idle_timeout)
         self._buffer = buffer
         self._records: deque[Any] = deque()
-        self._is_full = False
 
     def put(self, records: Sequence[Any]) -> None:
         if self._is_ended:
@@ -127,23 +152,21 @@ class Unicast(Feed):
         self._moved_at = self._wheel.now()
         self._records.extend(records)
         while self._waiting and self._records:
-            taker = self._waiting.popleft()
-            if not taker.is_gone:
-                self._counters["records-delivered"] += 1
-                taker.strand.resume(self._records.popleft())
+            taker, _ = self._waiting.popitem(last=False)
+            self._counters[self._given] += 1
+            taker.strand.resume(self._records.popleft())
 
     def has_room(self) -> bool:
         self._is_full = len(self._records) >= self._buffer
-        return not self._is_full
+        return not (self._is_full or self._is_ended)
 
     def take(self, context: Context) -> Any:
         records = self._records
         if not records:
             return self._none_left(context)
         if self._is_full and len(records) <= self._buffer // 2 + 1:
-            self._is_full = False
-            self.go_on()
-        self._counters["records-delivered"] += 1
+            self._go_on()
+        self._counters[self._given] += 1
         return records.popleft()
 
 
@@ -163,12 +186,17 @@ class Cursor:
 class Broadcast(Feed):
     """Every record to every minion; the slowest one decides how far ahead the source is read."""
 
-    given = "records-taken"
-
     def __init__(
-        self, meters: StepMeters, wheel: TimerWheel, idle_timeout: float = 0.0, buffer: int | None = None
+        self,
+        meters: StepMeters,
+        wheel: TimerWheel,
+        idle_timeout: float = 0.0,
+        buffer: int | None = None,
+        is_counting: bool = True,
     ) -> None:
-        super().__init__(meters, wheel, idle_timeout)
+        super().__init__(meters.counters, "records-taken", wheel, idle_timeout)
+        self._is_counting = is_counting
+        """False where another worker reads the same records: what is read is counted once."""
         self._buffer = buffer
         self._records: list[Any] = []
         self._first = 0
@@ -177,20 +205,22 @@ class Broadcast(Feed):
         self._let_go_at = 0
         self._behind = 0
         """While full: minions that have not come to the record `_let_go_at` yet."""
-        self._is_full = False
 
     def put(self, records: Sequence[Any]) -> None:
         if self._is_ended:
             return
-        self._counters["records-read"] += len(records)
+        if self._is_counting:
+            self._counters["records-read"] += len(records)
         self._moved_at = self._wheel.now()
         self._records.extend(records)
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, OrderedDict()
         for taker in waiting:
             if not taker.is_gone:
                 taker.strand.resume(self.take(taker.context))
 
     def has_room(self) -> bool:
+        if self._is_ended:
+            return False
         if self._buffer is None or len(self._records) < self._buffer:
             return True
         self._is_full = True
@@ -231,10 +261,9 @@ class Broadcast(Feed):
             self._let_go()
 
     def _let_go(self) -> None:
-        self._is_full = False
         del self._records[: self._let_go_at - self._first]
         self._first = self._let_go_at
-        self.go_on()
+        self._go_on()
 
 
 class Private:
@@ -256,20 +285,30 @@ class Sequential:
     """Every minion reads the source by itself, from the beginning."""
 
     def __init__(
-        self, make_feed: Callable[[], Unicast], make_pump: Callable[[Unicast], Pump], background: Background
+        self,
+        make_feed: Callable[[], Unicast],
+        make_pump: Callable[[Unicast], Pump],
+        background: Background,
+        is_finite: bool,
     ) -> None:
         self._make_feed = make_feed
         self._make_pump = make_pump
         self._background = background
+        self._is_finite = is_finite
+        self._is_stopped = False
         self._feeds: dict[Unicast, None] = {}
 
     def stop(self) -> None:
+        self._is_stopped = True
         for feed in list(self._feeds):
             feed.stop()
 
     def take(self, context: Context) -> Any:
         own = context.minion.resources.get(self)
         if own is None:
+            if self._is_stopped and not self._is_finite:
+                context.minion.is_dry = True
+                return DROP
             return WAIT
         assert isinstance(own, Private)
         return own.feed.take(context)

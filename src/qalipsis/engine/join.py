@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from numbers import Number
+from typing import Any, ClassVar
 
 from qalipsis.clock import TimerHandle
 from qalipsis.engine.context import Context
@@ -74,9 +75,11 @@ class Join:
         self._wheel = wheel
         self._key: Any = None
         self._waiting: dict[Any, deque[Waiter]] = {}
-        self._rights: OrderedDict[Any, deque[tuple[float, Any]]] = OrderedDict()
-        """By key, the one that came first in front."""
-        self._kept = 0
+        self._rights: dict[Any, deque[int]] = {}
+        """The numbers of the values kept under a key."""
+        self._kept: OrderedDict[int, tuple[float, Any, Any]] = OrderedDict()
+        """By number, so that the oldest is in front: when it came, its key and itself."""
+        self._came = 0
         self._error: StepError | None = None
         self._left_types: set[type] = set()
         self._right_types: set[type] = set()
@@ -95,10 +98,9 @@ class Join:
             if self._error is not None:
                 raise StepError(self._error.kind, str(self._error))
             return WAIT
-        _, right = found.popleft()
+        _, _, right = self._kept.pop(found.popleft())
         if not found:
             del self._rights[key]
-        self._kept -= 1
         self._counters["matched"] += 1
         return Pair(context.value, right)
 
@@ -175,33 +177,33 @@ class Join:
                 waiter.strand.fail(StepError(error.kind, str(error)))
 
     def _keep(self, key: Any, now: float, record: Any) -> None:
+        number = self._came = self._came + 1
         kept = self._rights.get(key)
         if kept is None:
-            self._rights[key] = deque(((now, record),))
+            self._rights[key] = deque((number,))
         else:
-            kept.append((now, record))
-        self._kept += 1
+            kept.append(number)
+        self._kept[number] = (now, key, record)
         if self._cache_timeout:
             self._forget_old()
-        if self._kept > self._cache_size:
+        if len(self._kept) > self._cache_size:
             self._evict()
 
     def _forget_old(self) -> None:
         oldest = self._wheel.now() - self._cache_timeout
-        while self._rights:
-            kept = next(iter(self._rights.values()))
-            if kept[0][0] > oldest:
+        while self._kept:
+            came, _, _ = next(iter(self._kept.values()))
+            if came > oldest:
                 return
             self._evict()
 
     def _evict(self) -> None:
-        key, kept = next(iter(self._rights.items()))
+        number, (_, key, _) = self._kept.popitem(last=False)
+        kept = self._rights[key]
+        assert kept[0] == number
         kept.popleft()
-        self._kept -= 1
         self._counters["right-evicted"] += 1
-        if kept:
-            self._rights.move_to_end(key)
-        else:
+        if not kept:
             del self._rights[key]
 
     def _broken(self, record: Any, error: Exception) -> None:
@@ -211,7 +213,8 @@ class Join:
 
     def _new_type(self, types: set[type], key: Any) -> None:
         types.add(type(key))
-        can_match = not self._left_types or not self._right_types or self._left_types & self._right_types
+        can_match = not self._left_types or not self._right_types
+        can_match = can_match or any(_may_equal(a, b) for a in self._left_types for b in self._right_types)
         if not can_match and "key-types-differ" not in self._counters:
             self._counters["key-types-differ"] = 1
             _log.warning(
@@ -220,6 +223,15 @@ class Join:
                 _names(self._left_types),
                 _names(self._right_types),
             )
+
+
+def _may_equal(one: type, other: type) -> bool:
+    """Whether values of these types are ever equal, as 1 and 1.0 are, or strings and those of an enum."""
+    return (
+        issubclass(one, other)
+        or issubclass(other, one)
+        or (issubclass(one, Number) and issubclass(other, Number))
+    )
 
 
 def _names(types: set[type]) -> str:
@@ -247,17 +259,27 @@ class ZipTaker:
 class Zip:
     """Pairs left records with right values in the order in which both come; each right value is used once."""
 
-    def __init__(self, timeout: float, cache_size: int, meters: StepMeters, wheel: TimerWheel) -> None:
+    used: ClassVar[str] = "matched"
+    """Name of the figure that counts the pairs."""
+
+    def __init__(
+        self,
+        timeout: float,
+        cache_size: int,
+        meters: StepMeters,
+        wheel: TimerWheel,
+        is_counting: bool = True,
+    ) -> None:
         self.go_on: Callable[[], None] = lambda: None
         self._timeout = timeout
         self._cache_size = cache_size
+        self._is_counting = is_counting
         self._counters = meters.counters
-        for figure in FIGURES:
+        for figure in ("right-read", self.used, "left-unmatched"):
             self._counters.setdefault(figure, 0)
         self._wheel = wheel
         self._waiting: OrderedDict[ZipTaker, None] = OrderedDict()
         self._rights: deque[Any] = deque()
-        self._is_ended = False
         self._error: StepError | None = None
 
     def take(self, context: Context) -> Any:
@@ -265,7 +287,7 @@ class Zip:
             if self._error is not None:
                 raise StepError(self._error.kind, str(self._error))
             return WAIT
-        self._counters["matched"] += 1
+        self._counters[self.used] += 1
         return Pair(context.value, self._next())
 
     def wait(self, context: Context, strand: Strand) -> ZipTaker:
@@ -285,13 +307,14 @@ class Zip:
         taker.strand.fail(StepError("unmatched", f"no right value came within {self._timeout:g} s"))
 
     def put(self, records: Sequence[Any]) -> None:
-        self._counters["right-read"] += len(records)
+        if self._is_counting:
+            self._counters["right-read"] += len(records)
         self._add(records)
         while self._rights and self._waiting:
             taker, _ = self._waiting.popitem(last=False)
             assert taker.timer is not None
             taker.timer.cancel()
-            self._counters["matched"] += 1
+            self._counters[self.used] += 1
             taker.strand.resume(Pair(taker.left, self._next()))
 
     def has_room(self) -> bool:
@@ -318,7 +341,9 @@ class Zip:
 
 
 class ZipLast(Zip):
-    """Pairs left records with the latest right value."""
+    """Pairs left records with the latest right value, of which most may never be looked at."""
+
+    used = "paired"
 
     def _add(self, records: Sequence[Any]) -> None:
         self._rights.extend(records)

@@ -37,6 +37,11 @@ def journey(
             await function(hand)
         except NoRecordLeft:
             pass  # an end in order
+        except BaseExceptionGroup as group:
+            # Taken in a task group: the end of one of its tasks is that of the journey.
+            _, others = group.split(NoRecordLeft)
+            if others is not None:
+                raise others from None
         finally:
             hand.end()
 
@@ -124,13 +129,12 @@ class Hand:
         finally:
             self._context.due = self._clock.now()
         operation.meters.successful += 1
+        if result is DROP and operation.mode is Mode.TAKE:
+            raise NoRecordLeft
         return result
 
     async def take(self, source: Spec[Any, Any], name: str | None = None) -> Any:
-        record = await self.do(source, name=name)
-        if record is DROP:
-            raise NoRecordLeft
-        return record
+        return await self.do(source, name=name)
 
     async def pause(self, duration: Duration | Uniform | Normal) -> None:
         length = draw(duration, self.random) if isinstance(duration, Uniform | Normal) else seconds(duration)

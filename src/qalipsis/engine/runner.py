@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -112,10 +113,9 @@ class WorkerEngine:
             setup = await assembly.chain(plan.setup)
             chain = await assembly.chain(plan.chain)
             for number, aside in enumerate(plan.asides):
-                if aside.is_everywhere or self._is_first(name):
-                    self._asides.setdefault(name, []).append(
-                        Aside(number, scene, await assembly.chain(aside.chain))
-                    )
+                if self._is_first(name) or (aside.is_everywhere and self._own_count(name)):
+                    beside = await assembly.chain(aside.chain, supply.of_aside(aside.is_everywhere))
+                    self._asides.setdefault(name, []).append(Aside(number, scene, beside))
             profile = plan.profile
             ledger.counts[Slot.MINIONS_SCHEDULED] = self._own_count(name)
             self._troupes[name] = Troupe(
@@ -240,7 +240,8 @@ class WorkerEngine:
         """Rows of sources go to workers that own a minion, so that none lies where nobody comes for it."""
         ownership = self._busy(scenario)
         is_alone = sum(map(bool, ownership.weights)) == 1
-        return Place(self._campaign, ownership.owner, self._worker, is_alone)
+        is_idle = self._own_count(scenario) == 0
+        return Place(self._campaign, ownership.owner, self._worker, is_alone, is_idle)
 
     def _is_first(self, scenario: str) -> bool:
         return self._busy(scenario).owner(0) == self._worker
@@ -258,6 +259,10 @@ class WorkerEngine:
     def _scenario_ended(self, name: str) -> None:
         if name not in self._running:
             raise FactoryError(f"the scenario {name} ended twice")
+        if any(aside.is_in_step for aside in self._asides.get(name, ())):
+            # Its record was what the last minion waited for: it cannot be interrupted in the middle of that.
+            self._wheel.call_at(self._clock.now(), partial(self._scenario_ended, name))
+            return
         self._running.discard(name)
         self._end_asides(name)
         self._on_ended(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
+from inspect import GEN_RUNNING, getgeneratorstate
 from math import inf
 from typing import Any
 
@@ -58,6 +59,11 @@ class Strand:
     @property
     def is_walking(self) -> bool:
         return self.generator is not None
+
+    @property
+    def is_in_step(self) -> bool:
+        """True while its walk runs, and does not wait: it cannot be interrupted then."""
+        return self.generator is not None and getgeneratorstate(self.generator) == GEN_RUNNING
 
     def start(self, walk: Walk, on_end: Callable[[Errors, bool], None]) -> None:
         """Walk until the first wait; the end may come before this returns."""

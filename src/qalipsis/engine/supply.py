@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qalipsis.engine import builtin, feed, join
@@ -28,11 +28,15 @@ class Place:
     owner: Callable[[int], int] = lambda row: 0
     worker: int = 0
     is_alone: bool = True
+    is_idle: bool = False
+    """True without minions of the scenario: what is read here, nobody would come for."""
+    is_everywhere: bool = False
+    """True for a root that each worker walks: its records are not shared out."""
 
     @property
     def is_first(self) -> bool:
         """One worker of the fleet counts what all of them read."""
-        return self.is_alone or self.owner(0) == self.worker
+        return self.owner(0) == self.worker
 
 
 class Supply:
@@ -43,8 +47,20 @@ class Supply:
         self._find_source = find_source
         self._place = place
         self._feeds: list[Taking] = []
+        self._is_stopped = False
         self._by_name: dict[str, Taking] = {}
         self._branches: dict[str, join.Branch] = {}
+
+    def of_aside(self, is_everywhere: bool) -> Supply:
+        """The sources of a root beside the loaded one, read in full by each worker that walks it.
+
+        Its feeds go on after a stop: the passes under way may still join with what it brings.
+        """
+        alone = replace(self._place, is_alone=not is_everywhere, is_everywhere=is_everywhere)
+        aside = Supply(self._scene, self._find_source, alone)
+        aside._branches = self._branches
+        aside._by_name = dict(self._by_name)
+        return aside
 
     async def open_feed(self, spec: Feed[Any], step: str, meters: StepMeters) -> Taking:
         """The feed of a step, opened and read from now on. Raises ServiceUnavailable."""
@@ -53,6 +69,8 @@ class Supply:
             return known
         made = await self._make_feed(spec, step, meters)
         self._feeds.append(made)
+        if self._is_stopped:
+            made.stop()  # a journey named it late
         if spec.name:
             self._by_name[spec.name] = made
         return made
@@ -72,6 +90,7 @@ class Supply:
 
     def stop(self) -> None:
         """Let go who waits for a record: no more passes are to begin."""
+        self._is_stopped = True
         for each in self._feeds:
             each.stop()
 
@@ -85,12 +104,13 @@ class Supply:
         if spec.mode == SEQUENTIAL:
             return await self._sequential(spec.source, meters)
         if spec.mode == UNICAST:
-            made = feed.Unicast(meters, wheel, idle, spec.buffer or feed.BUFFER)
+            is_counting = self._place.is_first or not self._place.is_everywhere
+            made = feed.Unicast(meters, wheel, idle, spec.buffer or feed.BUFFER, is_counting)
             pump = await self._dealt(spec.source, spec.name or step, meters, made)
         else:
             assert spec.mode in (BROADCAST, LOOP)
             buffer = feed.BUFFER if spec.mode == LOOP else spec.buffer
-            made = feed.Broadcast(meters, wheel, idle, buffer)
+            made = feed.Broadcast(meters, wheel, idle, buffer, self._place.is_first)
             pump = await self._read(spec.source, meters, made, None, None, is_endless=spec.mode == LOOP)
         made.go_on = pump.go_on
         return made
@@ -98,20 +118,24 @@ class Supply:
     async def _sequential(self, source: Source[Any], meters: StepMeters) -> feed.Sequential:
         make_reader, runtime = self._reader_of(source), self._runtime(meters, None)
         # Opened once ahead of the start, so that a wrong address is one message.
-        reader = make_reader()
-        try:
-            await reader.open(runtime)
-        finally:
-            await reader.aclose()
+        if not self._place.is_idle:
+            reader = make_reader()
+            try:
+                await reader.open(runtime)
+            finally:
+                await reader.aclose()
         return feed.Sequential(
-            lambda: feed.Unicast(meters, self._scene.wheel, buffer=feed.OWN_BUFFER),
+            lambda: feed.Unicast(meters, self._scene.wheel, buffer=feed.OWN_BUFFER, given="records-taken"),
             lambda sink: Pump(make_reader, runtime, sink),
             self._scene.background,
+            source.is_finite,
         )
 
     async def _dealt(self, source: Source[Any], name: str, meters: StepMeters, sink: Sink) -> Pump:
         """Read the part of a source that belongs to this worker."""
         place = self._place
+        if place.is_everywhere:
+            return await self._read(source, meters, sink, None, None)
         if source.is_dealt_by_service:
             group = f"qalipsis-{place.campaign}-{self._scene.scenario}-{name}"
             return await self._read(source, meters, sink, group, None)
@@ -130,15 +154,18 @@ class Supply:
         is_counting = group is not None or self._place.is_first
         runtime = self._runtime(meters, group, is_counting)
         pump = Pump(self._reader_of(source), runtime, sink, shard, is_endless)
+        if self._place.is_idle:
+            return pump
         await pump.open()
         pump.start(self._scene.background)
         return pump
 
     def _make_join(self, spec: Meeting, step: str, meters: StepMeters) -> Met:
-        wheel = self._scene.wheel
+        wheel, is_named = self._scene.wheel, isinstance(spec.right, str)
         if isinstance(spec, Zip):
             kind = join.ZipLast if isinstance(spec, ZipLast) else join.Zip
-            return kind(seconds(spec.timeout), CACHE_SIZE, meters, wheel)
+            is_counting = is_named or kind is join.Zip or self._place.is_first
+            return kind(seconds(spec.timeout), CACHE_SIZE, meters, wheel, is_counting)
         assert isinstance(spec, Join)
         return join.Join(
             step,
@@ -148,7 +175,7 @@ class Supply:
             seconds(spec.cache_timeout),
             spec.cache_size,
             is_left=isinstance(spec, LeftJoin),
-            is_counting=isinstance(spec.right, str) or self._place.is_first,
+            is_counting=is_named or self._place.is_first,
             meters=meters,
             wheel=wheel,
         )

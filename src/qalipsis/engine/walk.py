@@ -220,8 +220,8 @@ def walk(
                             value = yield
                         meters.successful += 1
                         if value is DROP:
-                            if type(inner) is Loop and inner.index == index and context.minion.is_dry:
-                                inner.last = 0  # the next iterations would find no record either
+                            if context.minion.is_dry:
+                                stop_at_dry(inner, index)
                             break
                         context.value = value
                         index += 1
@@ -234,6 +234,8 @@ def walk(
                         first = next(items, DROP)
                         if first is DROP:
                             meters.successful += 1
+                            if operation.mode is Mode.TAKE and context.minion.is_dry:
+                                stop_at_dry(inner, index)
                             break
                         context.value = first
                         more = Outputs(operation, index + 1, items, context, inner)
@@ -333,6 +335,12 @@ def walk(
     finally:
         if forks:
             end_forks(forks)
+
+
+def stop_at_dry(inner: Loop | Outputs | None, index: int) -> None:
+    """The next iterations of a step whose source ran dry would find no record either."""
+    if type(inner) is Loop and inner.index == index:
+        inner.last = 0
 
 
 def perform(

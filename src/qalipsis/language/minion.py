@@ -50,7 +50,8 @@ class Minion(Shelf, Protocol):
     async def take(self, source: Source[Out] | Feed[Out], name: str | None = None) -> Out:
         """The next record of a source. When it has none left, the journey ends here, in order.
 
-        Keep the source at module level: each source written inside of a journey would be read anew.
+        Keep the source at module level: sources written inside of a journey are one only while they are
+        equal, which two functions never are.
         """
 
     async def pause(self, duration: Duration | Uniform | Normal) -> None:

@@ -70,6 +70,7 @@ class _Compilation:
         self._indexes = count()
         self._named: dict[str, Location] = {}
         self._tapped: set[str] = set()
+        self._feeds: dict[str, Feed[Any]] = {}
         self._references: list[tuple[Location, str, str]] = []
         """Place, kind and the name of a step that a step builds upon."""
 
@@ -89,7 +90,8 @@ class _Compilation:
             self._reserve(head.setup)
         for _, aside, _ in head.asides:
             self._reserve(aside)
-        self._find_taps([chain, *(aside for _, aside, _ in head.asides)])
+        setups = [] if head.setup is None else [head.setup]
+        self._find_taps([chain, *setups, *(aside for _, aside, _ in head.asides)])
         asides = tuple(self._aside(*aside) for aside in head.asides)
         setup = self._nodes(head.setup) if head.setup is not None else ()
         nodes = self._nodes(chain)
@@ -341,6 +343,8 @@ class _Compilation:
                 'then(…) takes a plugin\'s step, for example http.client(…).get("/")',
             )
             return Node(index, f"_broken-{index}", "broken", None)
+        if isinstance(spec, Feed) and spec.name is not None:
+            self._check_shared(where, spec)
         if self._properties.failures == unresolved:  # else it would complain about the missing value
             for place, problem in spec.problems_by_place(where):
                 self._say(place, problem)
@@ -397,6 +401,19 @@ class _Compilation:
             tolerated_share=self._share(where, options.tolerate),
             conditions=conditions,
         )
+
+    def _check_shared(self, where: Location, feed: Feed[Any]) -> None:
+        """Steps that name the same feed take from one source: another one would never be read."""
+        if not isinstance(feed.name, str) or not NAME.fullmatch(feed.name):
+            self._say(where, f"{feed.name!r} is no name for a feed", NAME_HINT)
+            return
+        known = self._feeds.setdefault(feed.name, feed)
+        if known != feed:
+            self._say(
+                where,
+                f"the feed {feed.name!r} is described twice, and not in the same way",
+                "write it once, outside of the scenario, and use it in each of the steps",
+            )
 
     def _refuse_coroutines(self, where: Location, spec: Any) -> None:
         """A coroutine function called like a plain one would never run, and its answer always be true."""

@@ -135,3 +135,84 @@ async def test_records_of_a_file_are_joined_by_every_worker(tmp_path: Path) -> N
     report = await run(tmp_path, source, "factory.workers=2")
     assert report.campaign.status == "SUCCESSFUL"
     assert step(report, "meet").executions.successful == 20
+
+
+@pytest.mark.parametrize("is_joined", [False, True])
+async def test_an_aside_reads_its_file_in_full_however_many_workers_there_are(
+    tmp_path: Path, is_joined: bool
+) -> None:
+    """In one worker, or in each where its records are joined: they must meet the minions that live there."""
+    rows_file(tmp_path, 40)
+    join = ".inner_join('rows', on=str, having=lambda row: row['id'], timeout='2s').named('meet')"
+    source = f"""
+        from qalipsis import scenario
+        from qalipsis.plugins import files
+
+        def note(row):
+            with open(__file__.replace("scenarios.py", "taken.txt"), "a") as file:
+                file.write(f"{{row['id']}}\\n")
+
+        beside = (
+            scenario("beside", minions=40)
+            .aside("rows", lambda a: a.then(files.csv("rows.csv")).named("rows").on_each(note))
+            .start()
+            .map_with_context(lambda context, value: context.minion.index)
+            {join if is_joined else '.delay("500ms")'}
+        )
+    """
+    report = await run(tmp_path, source, "factory.workers=2")
+    assert report.campaign.status == "SUCCESSFUL"
+    counters = step(report, "rows").counters
+    assert counters["records-read"] == counters["records-delivered"] == 40
+    assert taken(tmp_path) == dict.fromkeys(range(40), 2 if is_joined else 1)
+    if is_joined:
+        assert step(report, "meet").executions.successful == 40
+
+
+async def test_what_each_worker_reads_is_counted_once(tmp_path: Path) -> None:
+    rows_file(tmp_path, 100)
+    source = """
+        from qalipsis import scenario
+        from qalipsis.plugins import files
+
+        rows = files.csv("rows.csv")
+        latest = (
+            scenario("latest", minions=4)
+            .start()
+            .then(rows.broadcast()).named("all")
+            .delay("500ms")
+            .zip_last(rows).named("last")
+        )
+    """
+    report = await run(tmp_path, source, "factory.workers=2")
+    assert step(report, "all").counters["records-read"] == 100
+    assert step(report, "last").counters["right-read"] == 100
+    assert step(report, "last").counters["paired"] == 4
+    [scenario] = report.scenarios
+    assert not scenario.messages
+
+
+async def test_a_worker_without_minions_reads_nothing(tmp_path: Path) -> None:
+    rows_file(tmp_path, 20_000, bad="bad,bad\n")
+    source = """
+        from qalipsis import scenario
+        from qalipsis.plugins import files
+
+        rows = files.csv("rows.csv", types={"id": int}, bad_rows="skip")
+        key = lambda row: row["id"]
+        lonely = (
+            scenario("lonely", minions=1)
+            .aside("seen", lambda aside: aside.then(rows).named("seen"))
+            .start()
+            .then(rows).named("take").iterate(30_000)
+            .inner_join("seen", on=key, having=key, timeout="5s").named("met")
+            .filter(lambda pair: pair.left["id"] == 0)
+            .inner_join(rows, on=lambda pair: 0, having=key, timeout="1s").named("meet")
+        )
+    """
+    report = await run(tmp_path, source, "factory.workers=2")
+    assert report.campaign.status == "SUCCESSFUL"
+    for name, figure in (("take", "records-read"), ("meet", "right-read"), ("met", "right-read")):
+        assert step(report, name).counters[figure] == 20_000
+    assert step(report, "take").counters["bad-rows"] == step(report, "meet").counters["bad-rows"] == 1
+    assert step(report, "take").counters["records-delivered"] == 20_000
