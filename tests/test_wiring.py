@@ -89,7 +89,7 @@ class Case:
             if meanwhile is not None:
                 meanwhile(run, live)
 
-        others = children()  # services that other tests have started
+        others = set(children())  # the services of tests that ran before
         async with asyncio.timeout(60), open_run(request, watch) as run:
             self.pids = [pid for pid in children() if pid not in others]
             return await run.wait()

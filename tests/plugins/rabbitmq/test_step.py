@@ -145,7 +145,7 @@ async def test_a_virtual_host_that_is_missing_or_closed_to_the_user_is_told(
     await check_refused(bench, produce, "no-vhost", "no virtual host 'moon'")
     stranger = f"{rabbitmq.other_user}:{(rabbitmq.other_password or '').replace(' ', '%20')}"
     produce = plugin.client(f"amqp://{stranger}@{rabbitmq.address}").produce(routing_key="q", body="x")
-    await check_refused(bench, produce, "auth", "'stranger' access to the virtual host '/'")
+    await check_refused(bench, produce, "denied", "'stranger' access to the virtual host '/'")
 
 
 async def check_refused(bench: Bench, produce: Any, kind: str, text: str) -> None:
