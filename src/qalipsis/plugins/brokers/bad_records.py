@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from qalipsis.metrics.meters import StepMeters
+from qalipsis.engine.source import ReaderRuntime
 
 _log = logging.getLogger(__name__)
 
@@ -12,16 +12,17 @@ _log = logging.getLogger(__name__)
 class BadRecords:
     """Those of one reader."""
 
-    __slots__ = ("_is_told", "_meters", "_name")
+    __slots__ = ("_is_told", "_name", "_runtime")
 
-    def __init__(self, name: str, meters: StepMeters) -> None:
+    def __init__(self, name: str, runtime: ReaderRuntime) -> None:
         self._name = name
-        self._meters = meters
+        self._runtime = runtime
         self._is_told = False
 
     def skip(self, what: str, error: Exception) -> None:
         """Count a message; `what` tells the first one apart, for the log."""
-        self._meters.count("bad-records")
+        if self._runtime.is_counting:
+            self._runtime.meters.count("bad-records")
         if self._is_told:
             return
         self._is_told = True

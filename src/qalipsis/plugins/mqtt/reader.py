@@ -53,7 +53,7 @@ class SubscribeReader:
     async def open(self, runtime: ReaderRuntime) -> None:
         self._inbox: Inbox[Message[Any]] = Inbox()
         self._meters = runtime.meters
-        self._bad = BadRecords(self._spec.default_name(), runtime.meters)
+        self._bad = BadRecords(self._spec.default_name(), runtime)
         self._now = runtime.clock.now
         self._epoch = runtime.clock.epoch(0.0)
         place = self._spec.client.location

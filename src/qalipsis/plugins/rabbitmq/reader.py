@@ -103,7 +103,7 @@ class QueueReader:
 
     async def open(self, runtime: ReaderRuntime) -> None:
         self._meters = runtime.meters
-        self._bad = BadRecords(self._name, runtime.meters)
+        self._bad = BadRecords(self._name, runtime)
         self._now = runtime.clock.now
         self._epoch = runtime.clock.epoch(0.0)
         place = self._client.location
