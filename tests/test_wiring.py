@@ -89,8 +89,9 @@ class Case:
             if meanwhile is not None:
                 meanwhile(run, live)
 
+        others = set(children())  # the services of tests that ran before
         async with asyncio.timeout(60), open_run(request, watch) as run:
-            self.pids = children()
+            self.pids = [pid for pid in children() if pid not in others]
             return await run.wait()
 
 

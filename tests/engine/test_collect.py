@@ -53,3 +53,25 @@ async def test_aborted_minions_leave_the_list(play: Play) -> None:
     played = await play(chain)
     assert batches == []
     assert played.step("collect").timeouts == 2
+
+
+async def test_a_soft_stop_releases_what_waits(play: Play) -> None:
+    lists: list[Any] = []
+    is_stopped: list[bool] = []
+
+    def meddle(engine: Any, elapsed: float) -> None:
+        if elapsed > 1 and not is_stopped:
+            is_stopped.append(True)
+            engine.stop()
+
+    chain = (
+        scenario("batches", minions=3)
+        .start()
+        .returns(1)
+        .collect("1h", batch_size=2)
+        .on_each(lists.append)
+        .delay("2s")
+    )
+    played = await play(chain, meddle=meddle)
+    assert lists == [[1, 1], [1]]
+    assert played.seconds < 5

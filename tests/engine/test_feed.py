@@ -13,16 +13,20 @@ from hypothesis import strategies as st
 from qalipsis import Minion, StepFailed, journey, profile, scenario
 from qalipsis.engine.feed import Broadcast, Cursor, Unicast
 from qalipsis.engine.pump import Shard
+from qalipsis.engine.runner import WorkerEngine
 from qalipsis.engine.source import Numbered
 from qalipsis.engine.step import StepError
 from qalipsis.engine.wheel import TimerWheel
+from qalipsis.errors import ServiceUnavailable
 from qalipsis.language import steps
 from qalipsis.language.source import Feed
-from qalipsis.metrics.ledger import Slot
+from qalipsis.metrics.ledger import Slot, ledger_bytes
 from qalipsis.metrics.meters import WorkerMeters
+from qalipsis.plan.compiler import compile_chain
 from qalipsis.plan.ownership import Ownership
+from qalipsis.plan.properties import Properties
 from qalipsis.testing.virtual_clock import VirtualClock
-from tests.engine.sources import Fed, Listed, find_source, listed
+from tests.engine.sources import Fed, Listed, ListedReader, find_source, listed
 
 Play = Callable[..., Any]
 
@@ -483,3 +487,37 @@ async def test_a_dry_source_ends_a_journey_however_it_is_asked(play: Play, is_gr
     played = await play(walk.chain(), find_source=find_source)
     assert taken == [1]
     assert played[Slot.MINIONS_COMPLETED] == 1
+
+
+async def test_a_reader_that_cannot_be_closed_keeps_nobody_waiting(play: Play, caplog: Any) -> None:
+    class Broken(ListedReader):
+        async def aclose(self) -> None:
+            raise OSError("broken pipe")
+
+    chain = scenario("taking", minions=2).start().then(listed([1])).named("take")
+    played = await play(chain, find_source=lambda kind: Broken, seconds=50)
+    assert played[Slot.MINIONS_COMPLETED] == 2
+    assert played.seconds < 1
+    assert [record.getMessage() for record in caplog.records] == ["closing a source broke"]
+
+
+async def test_a_source_is_closed_when_the_next_one_refuses_the_start() -> None:
+    first, second = Fed(), listed()
+
+    class Refusing(ListedReader):
+        async def open(self, runtime: Any) -> None:
+            if runtime.meters.name == "second":
+                raise ServiceUnavailable("there is no such topic")
+            await super().open(runtime)
+
+    chain = scenario("taking").start().then(first).named("first").then(second).named("second")
+    plan, _ = compile_chain(chain, Properties({}))
+    assert plan is not None
+    engine = WorkerEngine(
+        {"taking": plan}, ["taking"], memoryview(bytearray(ledger_bytes(1))), Ownership((1,)), 0,
+        VirtualClock(), find_source=lambda kind: Refusing,
+    )  # fmt: skip
+    with pytest.raises(ServiceUnavailable):
+        await engine.open({"taking": 1})
+    await engine.aclose()
+    assert len(first.opened) == len(first.closed) == 1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qalipsis import Pair, scenario
-from qalipsis.engine.join import Join
+from qalipsis.engine.join import Branch, Join, Zip
 from qalipsis.engine.operation import WAIT
 from qalipsis.engine.step import StepError
 from qalipsis.engine.wheel import TimerWheel
@@ -290,3 +290,14 @@ def test_keys_of_types_with_equal_values_are_not_warned_about(left: Any, right: 
     assert join.take(Left((left, "x"))) == Pair((left, "x"), (right, "r"))  # type: ignore[arg-type]
     assert "key-types-differ" not in meters.counters
     assert not caplog.records
+
+
+def test_a_zip_with_a_step_keeps_the_latest_values_and_counts_what_it_dropped() -> None:
+    clock = VirtualClock()
+    meters = WorkerMeters().step("s", "zip", "zip")
+    branch, zipped = Branch(), Zip(10.0, 3, meters, TimerWheel(clock))
+    branch.sinks.append(zipped)
+    for number in range(10):
+        branch.tap(Left(number))  # type: ignore[arg-type]
+    assert zipped.take(Left("x")) == Pair("x", 7)  # type: ignore[arg-type]
+    assert meters.counters["records-dropped"] == 7

@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
-import aio_pika
-import aiomqtt
+import aiormq
 import asyncpg  # type: ignore[import-untyped]
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]
@@ -25,6 +24,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 
+from qalipsis.engine.step import StepError
+from qalipsis.plugins import mqtt
+from qalipsis.plugins.brokers.connect import Connector
+from qalipsis.plugins.mqtt.connection import Connection, OnMessage, open_connection
+from qalipsis.plugins.mqtt.wire import Received
+from qalipsis.system_clock import SystemClock
 from tests.services.fixtures import provided
 from tests.services.handle import Handle
 from tests.services.home import ServiceFailed, ServiceMissing, find_program, open_home
@@ -115,52 +120,58 @@ async def test_redis_cluster_serves_every_slot(redis_cluster: RedisCluster) -> N
 
 async def test_rabbitmq_keeps_durable_messages_over_a_restart(rabbitmq: Rabbitmq) -> None:
     name = f"queue-{uuid4().hex}"
-    async with await aio_pika.connect(rabbitmq.url) as connection:
+    async with aiormq.Connection(rabbitmq.url) as connection:
         channel = await connection.channel()
-        await channel.declare_queue(name, durable=True)
-        lasting = aio_pika.Message(b"body", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
-        await channel.default_exchange.publish(lasting, routing_key=name)
+        await channel.queue_declare(name, durable=True)
+        lasting = aiormq.spec.Basic.Properties(delivery_mode=2)
+        await channel.basic_publish(b"body", routing_key=name, properties=lasting)
     await started_again(rabbitmq)
-    async with await aio_pika.connect(rabbitmq.url) as connection:
+    async with aiormq.Connection(rabbitmq.url) as connection:
         channel = await connection.channel()
-        queue = await channel.declare_queue(name, durable=True)
-        message = await queue.get(timeout=10)
-        assert message is not None
-        assert message.body == b"body"
-        await message.ack()
-        await queue.delete()
+        assert (await channel.basic_get(name, no_ack=True)).body == b"body"
+        await channel.queue_delete(name)
 
 
 async def test_rabbitmq_refuses_a_user_without_rights(rabbitmq: Rabbitmq) -> None:
     if rabbitmq.other_user is None or rabbitmq.other_password is None:
         pytest.skip("an existing broker has no such user")
-    with pytest.raises(aio_pika.exceptions.AMQPError):
-        await aio_pika.connect(
-            host=rabbitmq.host,
-            port=rabbitmq.port,
-            login=rabbitmq.other_user,
-            password=rabbitmq.other_password,
-        )
+    url = f"amqp://{rabbitmq.other_user}:{rabbitmq.other_password}@{rabbitmq.host}:{rabbitmq.port}"
+    with pytest.raises(aiormq.AMQPError):
+        await aiormq.connect(url)
+
+
+@asynccontextmanager
+async def mqtt_connection(url: str, on_message: OnMessage | None = None) -> AsyncIterator[Connection]:
+    settings = mqtt.client(url).settings()
+    connector = Connector(settings.where, settings.address, settings.security, SystemClock().now)
+    try:
+        connection = await open_connection(connector, settings, uuid4().hex, on_message)
+        yield connection
+        connection.close()
+    finally:
+        await connector.aclose()
 
 
 async def test_mosquitto_keeps_retained_messages_over_a_restart(mosquitto: Mosquitto) -> None:
     topic = f"topic/{uuid4().hex}"
-    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as client:
-        await client.publish(topic, b"payload", qos=1, retain=True)
+    async with mqtt_connection(mosquitto.url) as connection:
+        await connection.publish(topic.encode(), b"payload", qos=1, retain=True)
     await started_again(mosquitto)
-    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as client:
-        await client.subscribe(topic, qos=1)
+    messages: asyncio.Queue[Received] = asyncio.Queue()
+    async with mqtt_connection(mosquitto.url, messages.put_nowait) as connection:
+        await connection.subscribe(topic, qos=1, sends_retained=True)
         async with asyncio.timeout(10):
-            assert (await anext(aiter(client.messages))).payload == b"payload"
-        await client.publish(topic, None, qos=1, retain=True)
+            assert (await messages.get()).payload == b"payload"
+        await connection.publish(topic.encode(), b"", qos=1, retain=True)
 
 
 async def test_mosquitto_asks_for_a_password_on_its_second_port(mosquitto: Mosquitto) -> None:
-    host, port = mosquitto.host, mosquitto.secured_port
-    async with aiomqtt.Client(host, port, username=mosquitto.user, password=mosquitto.password):
+    async with mqtt_connection(mosquitto.secured_url):
         pass
-    with pytest.raises(aiomqtt.MqttError):
-        await aiomqtt.Client(host, port, username=mosquitto.user, password="wrong").__aenter__()
+    wrong = f"mqtt://{mosquitto.user}:wrong@{mosquitto.host}:{mosquitto.secured_port}"
+    with pytest.raises(StepError, match="refused the user"):
+        async with mqtt_connection(wrong):
+            pass
 
 
 async def test_kafka_keeps_its_records_over_a_restart(kafka_broker: Kafka) -> None:

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 from qalipsis.engine import builtin
-from qalipsis.engine.collect import Collect
 from qalipsis.engine.context import Context
 from qalipsis.engine.journey import journey
 from qalipsis.engine.operation import Kind, Mode, Operation, Operations
@@ -221,8 +220,7 @@ class Assembly:
         if isinstance(spec, Meeting):
             return _taking(name, meters, await supply.open_join(spec, name, meters))
         if isinstance(spec, steps.Collect):
-            collect = Collect(seconds(spec.timeout), spec.batch_size, self._scene.wheel)
-            return _taking(name, meters, collect)
+            return _taking(name, meters, supply.make_collect(spec))
         if isinstance(spec, steps.Tap):
             return _calling(Kind.CALL, name, meters, supply.branch(spec.step).tap)
         if isinstance(spec, steps.Split):

@@ -51,6 +51,8 @@ class Tasks:
         task = asyncio.get_running_loop().create_task(_guarded(coroutine))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        # One that was cancelled before its first line ran would be complained about as never awaited.
+        task.add_done_callback(lambda _: coroutine.close())
         return BackgroundTask(task, done)
 
     async def aclose(self, patience_seconds: float = 2.0) -> None:

@@ -56,8 +56,11 @@ class Collect:
     def give_up(self, collected: Collected) -> None:
         self._batch.pop(collected, None)
 
+    def stop(self) -> None:
+        """No more passes are to begin, so the list may never fill: it goes on with what it has."""
+        self._release()
+
     def _release(self) -> None:
-        self._timer = None
         collected = self._close()
         if not collected:
             return

@@ -75,8 +75,8 @@ class Join:
         self._wheel = wheel
         self._key: Any = None
         self._waiting: dict[Any, deque[Waiter]] = {}
-        self._rights: dict[Any, deque[int]] = {}
-        """The numbers of the values kept under a key."""
+        self._rights: dict[Any, list[int]] = {}
+        """The numbers of the values kept under a key; a deque for each would be most of the memory."""
         self._kept: OrderedDict[int, tuple[float, Any, Any]] = OrderedDict()
         """By number, so that the oldest is in front: when it came, its key and itself."""
         self._came = 0
@@ -98,7 +98,7 @@ class Join:
             if self._error is not None:
                 raise StepError(self._error.kind, str(self._error))
             return WAIT
-        _, _, right = self._kept.pop(found.popleft())
+        _, _, right = self._kept.pop(found.pop(0))
         if not found:
             del self._rights[key]
         self._counters["matched"] += 1
@@ -162,7 +162,10 @@ class Join:
                 self._keep(key, now, record)
 
     def has_room(self) -> bool:
-        return True
+        return True  # what is too much is let go as it comes
+
+    def drop_oldest(self) -> None:
+        self._evict()
 
     def ended(self, error: StepError | None) -> None:
         """An end leaves what is kept; after a failure nothing can match any more."""
@@ -180,7 +183,7 @@ class Join:
         number = self._came = self._came + 1
         kept = self._rights.get(key)
         if kept is None:
-            self._rights[key] = deque((number,))
+            self._rights[key] = [number]
         else:
             kept.append(number)
         self._kept[number] = (now, key, record)
@@ -201,7 +204,7 @@ class Join:
         number, (_, key, _) = self._kept.popitem(last=False)
         kept = self._rights[key]
         assert kept[0] == number
-        kept.popleft()
+        kept.pop(0)
         self._counters["right-evicted"] += 1
         if not kept:
             del self._rights[key]
@@ -320,6 +323,10 @@ class Zip:
     def has_room(self) -> bool:
         return len(self._rights) < self._cache_size
 
+    def drop_oldest(self) -> None:
+        self._counters["records-dropped"] = self._counters.get("records-dropped", 0) + 1
+        self._rights.popleft()
+
     def ended(self, error: StepError | None) -> None:
         self._error = error
         if error is None:
@@ -363,5 +370,7 @@ class Branch:
     def tap(self, context: Context) -> Any:
         record = (context.value,)
         for sink in self.sinks:
+            if not sink.has_room():
+                sink.drop_oldest()  # a minion is not held up, as a source is
             sink.put(record)
         return context.value

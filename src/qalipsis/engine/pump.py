@@ -103,12 +103,19 @@ class Pump:
             _log.error("reading a source broke", exc_info=raised)
             error = StepError(type(raised).__name__, str(raised))
         finally:
-            await self._reader.aclose()
+            await self._close()
         if error is None:
             self._tell("ended", self._count)
         else:
             self._tell("failed", error.kind)
         self._sink.ended(error)
+
+    async def _close(self) -> None:
+        """A reader that cannot even be closed must not keep anybody waiting."""
+        try:
+            await self._reader.aclose()
+        except Exception as error:
+            _log.error("closing a source broke", exc_info=error)
 
     def _opened(self) -> None:
         self._is_open = True

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qalipsis.engine import builtin, feed, join
+from qalipsis.engine.collect import Collect
 from qalipsis.engine.pump import Pump, Shard, Sink
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.source import Reader, ReaderRuntime
+from qalipsis.language import steps
 from qalipsis.language.durations import seconds
 from qalipsis.language.joins import CACHE_SIZE, Join, LeftJoin, Meeting, Zip, ZipLast
 from qalipsis.language.source import BROADCAST, LOOP, SEQUENTIAL, UNICAST, Feed, Source
@@ -47,6 +50,7 @@ class Supply:
         self._find_source = find_source
         self._place = place
         self._feeds: list[Taking] = []
+        self._collects: list[Collect] = []
         self._is_stopped = False
         self._by_name: dict[str, Taking] = {}
         self._branches: dict[str, join.Branch] = {}
@@ -88,10 +92,15 @@ class Supply:
             await self._read(right, meters, made, None, None)
         return made
 
+    def make_collect(self, spec: steps.Collect) -> Collect:
+        made = Collect(seconds(spec.timeout), spec.batch_size, self._scene.wheel)
+        self._collects.append(made)
+        return made
+
     def stop(self) -> None:
         """Let go who waits for a record: no more passes are to begin."""
         self._is_stopped = True
-        for each in self._feeds:
+        for each in (*self._feeds, *self._collects):
             each.stop()
 
     def branch(self, step: str) -> join.Branch:
@@ -158,6 +167,7 @@ class Supply:
             return pump
         await pump.open()
         pump.start(self._scene.background)
+        await asyncio.sleep(0)  # once it runs it closes its reader, should the next source refuse the start
         return pump
 
     def _make_join(self, spec: Meeting, step: str, meters: StepMeters) -> Met:

@@ -25,7 +25,9 @@ class GarbageCollector(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """`make_clock` is given the offset of epoch seconds, None for the machine's; `make_engine` is called as
+    """Makes the parts of a worker; nothing said, those of a real campaign.
+
+    `make_clock` is given the offset of epoch seconds, None for the machine's; `make_engine` is called as
     `WorkerEngine` is.
     """
 

@@ -11,7 +11,7 @@ from qalipsis.config.durations import seconds
 Duration = timedelta | float | int | str
 """A timedelta, seconds as a number, `"500ms"`, `"10s"`, `"5m"`, or ISO-8601 (`"PT10S"`)."""
 
-__all__ = ["Duration", "duration_problems", "seconds", "text"]
+__all__ = ["Duration", "duration_problems", "limit_problems", "seconds", "text"]
 
 
 def text(length: float) -> str:
@@ -37,3 +37,11 @@ def duration_problems(what: str, value: Any) -> list[str]:
     if not isfinite(length):
         return [f"{what} should be a finite duration, not {value!r}"]
     return []
+
+
+def limit_problems(what: str, value: Any) -> list[str]:
+    """Why `value` is no duration above zero: what bounds a wait cannot be none."""
+    found = duration_problems(what, value)
+    if not found and seconds(value) == 0:
+        found.append(f"{what} cannot be zero")
+    return found

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from qalipsis.language.callables import function_problems
 from qalipsis.language.durations import duration_problems, seconds
-from qalipsis.language.location import Location
+from qalipsis.language.location import NOWHERE, Location
 from qalipsis.language.source import Feed, Source
 from qalipsis.language.steps import Builtin
 
@@ -33,7 +33,7 @@ class Meeting(Builtin):
     right: Any
 
     def problems(self) -> list[str]:
-        return [problem for _, problem in self.problems_by_place(Location("", 0))]
+        return [problem for _, problem in self.problems_by_place(NOWHERE)]
 
     def problems_by_place(self, here: Location) -> list[tuple[Location, str]]:
         found = [(here, problem) for problem in self.own_problems()]

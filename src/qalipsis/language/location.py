@@ -11,6 +11,10 @@ class Location:
     file: str
     line: int
 
+    def __str__(self) -> str:
+        """As messages name it, and editors open it."""
+        return f"{self.file}:{self.line}"
+
 
 NOWHERE = Location("", 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Generic, TypeVar
 
 from qalipsis.language.location import Location
@@ -33,3 +34,14 @@ class Spec(Generic[In, Out]):
     def refers_to(self) -> tuple[str, ...]:
         """Names of steps of the same plugin and scenario that this one builds upon; they must be there."""
         return ()
+
+
+def slug(text: str) -> str:
+    """The text as part of a step's name: small letters, digits and single dashes, 60 at the most, or none."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].rstrip("-")
+
+
+def named(verb: str, what: object, otherwise: str) -> str:
+    """`publish-orders` of the verb "publish" and the topic "orders"; `otherwise` for what makes no name."""
+    said = slug(what) if isinstance(what, str) else ""
+    return f"{verb}-{said}" if said else otherwise

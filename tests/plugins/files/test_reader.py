@@ -353,7 +353,7 @@ def reset_peak() -> int:
     return peak_bytes()
 
 
-MEGABYTES = 100
+MEGABYTES = 40
 PARTS = {
     "csv": (b"id,name,age\n", b'"12345","somebody ""or other""\nwith lines",37\n' * 20, b""),
     "json": (

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from qalipsis.language.security import Security
 from qalipsis.plugins import http
 from qalipsis.plugins.http.settings import Settings
 
@@ -20,8 +21,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         timeout=30.0,
         connect_timeout=10.0,
         read_timeout=None,
-        verify=True,
-        cert=None,
+        security=Security("http.client", True, None),
         proxy=None,
         follow_redirects=True,
         max_redirects=10,
@@ -52,9 +52,9 @@ def test_options_become_seconds_bytes_and_addresses(tmp_path: Path) -> None:
     assert client.problems() == []
     settings = client.settings()
     assert (settings.timeout, settings.connect_timeout, settings.read_timeout) == (2.0, 0.5, 1.0)
-    assert (settings.verify, settings.cert) == (str(pem), (str(pem), str(pem)))
+    assert (settings.security.verify, settings.security.cert) == (str(pem), (str(pem), str(pem)))
     assert settings.proxy is not None
     assert settings.proxy.port == 1080
     assert (settings.max_body, settings.hosts, settings.dns_ttl) == (1_048_576, {"shop.example": "::1"}, 0.0)
     assert settings.credentials == ("ann", "secret")
-    assert replace(client, cert=str(pem)).settings().cert == (str(pem), None)
+    assert replace(client, cert=str(pem)).settings().security.cert == (str(pem), None)

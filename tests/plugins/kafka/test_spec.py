@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,20 +12,6 @@ from qalipsis import prop, scenario
 from qalipsis.plan.compiler import compile_chain
 from qalipsis.plan.properties import Properties
 from qalipsis.plugins import kafka
-
-TYPED = Path(__file__).parent / "typed_records.py"
-
-
-def test_types_flow_from_keys_and_values(tmp_path: Path) -> None:
-    wrong = {
-        number
-        for number, line in enumerate(TYPED.read_text().splitlines(), start=1)
-        if line.rstrip().endswith("# wrong")
-    }
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(TYPED)]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    reported = {int(number) for number in re.findall(rf"{TYPED.name}:(\d+): error", checked.stdout)}
-    assert reported == wrong, checked.stdout + checked.stderr
 
 
 def test_descriptions_load_without_the_driver() -> None:

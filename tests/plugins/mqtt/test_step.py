@@ -181,9 +181,9 @@ async def test_what_the_broker_refuses_is_no_success(bench: Bench) -> None:
     async with broker_that(Broker.refuse) as broker:
         client = mqtt.client(broker.url)
         failure = await bench.fails(client.publish("secret/plans", "x", qos=1))
-        assert failure.kind == "auth"
+        assert failure.kind == "denied"
         assert "secret/plans" in str(failure)
-        assert (await bench.fails(client.publish("secret/plans", "x", qos=2))).kind == "auth"
+        assert (await bench.fails(client.publish("secret/plans", "x", qos=2))).kind == "denied"
         assert bench.books == (2, 0, 2)
 
 

@@ -60,7 +60,7 @@ async def test_ties_that_come_later_are_read_once_in_both_directions(
     insert = "INSERT INTO things SELECT $1, unnest($2::int[])"
     await admin.execute(insert, 10 * sign, [1, 2])
     reading = await desk.read(
-        database().poll("SELECT * FROM things -- all", by="value", order=order, every=QUICK, lateness=0)
+        database().poll("SELECT * FROM things -- all", by="value", order=order, every=QUICK, lateness=QUICK)
     )
     assert sorted(ids(await reading.take(2))) == [1, 2]
     await admin.execute(insert, 10 * sign, [3, 3])

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,21 +11,7 @@ from qalipsis.plan.compiler import compile_chain
 from qalipsis.plan.properties import Properties
 from qalipsis.plugins import sql
 
-EXAMPLE = Path(__file__).parent / "typed_steps.py"
-
 shop = sql.postgres("postgresql://user:pass-word@db.example:5433/shop")
-
-
-def test_an_editor_knows_the_value_inside_a_step_and_what_comes_of_it(tmp_path: Path) -> None:
-    wrong = {
-        number
-        for number, line in enumerate(EXAMPLE.read_text().splitlines(), start=1)
-        if line.rstrip().endswith("# wrong")
-    }
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(EXAMPLE)]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    reported = {int(number) for number in re.findall(rf"{EXAMPLE.name}:(\d+): error", checked.stdout)}
-    assert reported == wrong, checked.stdout + checked.stderr
 
 
 def test_a_description_loads_without_any_driver() -> None:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,21 +11,7 @@ from qalipsis.plan.compiler import compile_chain
 from qalipsis.plan.properties import Properties
 from qalipsis.plugins import tcp
 
-EXAMPLE = Path(__file__).parent / "typed_requests.py"
-
 echo = tcp.client("echo.example:7000")
-
-
-def test_an_editor_knows_the_value_inside_a_request_and_the_response_behind_it(tmp_path: Path) -> None:
-    wrong = {
-        number
-        for number, line in enumerate(EXAMPLE.read_text().splitlines(), start=1)
-        if line.rstrip().endswith("# wrong")
-    }
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(EXAMPLE)]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    reported = {int(number) for number in re.findall(rf"{EXAMPLE.name}:(\d+): error", checked.stdout)}
-    assert reported == wrong, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("plugin", ["tcp", "udp"])
@@ -58,7 +42,7 @@ def test_a_description_loads_without_any_driver(plugin: str) -> None:
         ({"tls": True, "verify": 3}, "verify=3 should be True, False or the path"),
         ({"tls": True, "cert": "/no/such.pem"}, "cert: there is no '/no/such.pem'"),
         ({"tls": True, "cert": (__file__,)}, "cert has 1 items"),
-        ({"tls": True, "cert": [__file__]}, "the path of a PEM file, or (certificate, key)"),
+        ({"tls": True, "cert": 5}, "the path of a PEM file, or (certificate, key)"),
         ({"tls": True, "server_name": ""}, "server_name='' should be a host name"),
         ({"verify": False, "server_name": "x"}, "verify and server_name: no effect without tls=True"),
         ({"max_response": "much"}, "max_response: 'much' is no size"),

@@ -209,12 +209,12 @@ async def test_silence_ends_with_the_timeout_and_the_connection(serve: Serve, be
     server = await serve(says(b"part", 0.3))
     client, minion = tcp.client(server.address, timeout="50ms"), bench.minion()
     failure = await bench.fails(client.request("?\n"), minion)
-    assert failure.kind == "read-timeout"
+    assert failure.kind == "timeout"
     assert str(failure) == f"no line from {server.address} within 0.05 s; 4 bytes came"
     assert bench.books == (1, 0, 1)
     own = client.request("?\n", timeout="20ms")
     assert "within 0.02 s" in str(await bench.fails(own, minion))
-    assert bench.meters_of(own).failures == {"read-timeout": 1}
+    assert bench.meters_of(own).failures == {"timeout": 1}
     await until(lambda: server.open_connections == 0)
     assert server.connections == 2
 
@@ -333,7 +333,8 @@ async def test_reuse_never_connects(serve: Serve, bench: Bench) -> None:
     assert await close(bench, tcp.close("connect"), minion, "kept") == "kept"
     failure = await bench.fails(ping, minion)
     assert re.search(
-        "the connection of the step 'connect' is closed: the step 'step-3' closed it", str(failure)
+        "the connection of the step 'connect' is closed: the step 'step-3' closed the connection",
+        str(failure),
     )
     assert (server.connections, bench.books) == (1, (2, 2, 0))
 
@@ -377,7 +378,7 @@ async def test_closing_under_a_request_fails_it(serve: Serve, bench: Bench) -> N
 
 
 async def test_closing_by_a_name_that_no_step_has_is_a_failure(bench: Bench) -> None:
-    with pytest.raises(Exception, match="there is no step 'connect' that connects"):
+    with pytest.raises(Exception, match="there is no step 'connect' that opens a connection"):
         await close(bench, tcp.close("connect"), bench.minion())
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from qalipsis.language.addresses import shown_address
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -21,8 +23,7 @@ class Address:
     """Behind the first slash, decoded; empty when there is none."""
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return shown_address(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)

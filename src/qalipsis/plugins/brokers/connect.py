@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from typing import TypeVar
 
-from qalipsis.engine.dialing import Resolver, connect_any
-from qalipsis.engine.step import StepError
+from qalipsis.engine.dialing import Resolver, connect_any, connect_failure
+from qalipsis.engine.tls import tls_context, tls_failure
+from qalipsis.language.security import Security
 from qalipsis.plugins.brokers.address import Address
-from qalipsis.plugins.brokers.options import Security
-from qalipsis.plugins.brokers.security import tls_context
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -25,6 +23,7 @@ class Connector:
         self._where = where
         self._address = address
         self._resolver = Resolver(now, {}, DNS_TTL)
+        self._client = security.client
         self._tls = tls_context(security) if address.is_tls else None
 
     async def open(self, make: Callable[[], P], seconds: float) -> tuple[asyncio.Transport, P]:
@@ -37,17 +36,17 @@ class Connector:
             return await loop.create_connection(
                 make, sock=sock, ssl=self._tls, server_hostname=host if self._tls is not None else None
             )
-        except ssl.SSLCertVerificationError as error:
+        except OSError as error:  # the errors of ssl are such
             sock.close()
-            raise StepError(
-                "tls",
-                f"the certificate of {self._where} is not accepted: {error.verify_message}; "
-                "give the client verify=… with the CA that signed it",
+            if self._tls is None:
+                raise connect_failure(error, self._where) from error
+            raise tls_failure(
+                error,
+                self._where,
+                self._client,
+                other_name="write a name of the certificate in the address",
+                no_tls="if the broker speaks without, leave the s out that ends mqtts:// or amqps://",
             ) from error
-        except (ssl.SSLError, OSError) as error:
-            sock.close()
-            kind, what = ("connect-failed", "connection") if self._tls is None else ("tls", "TLS")
-            raise StepError(kind, f"no {what} with {self._where}: {error}") from error
         except BaseException:
             sock.close()
             raise

@@ -2,56 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
-
-from qalipsis.language.durations import duration_problems, seconds
-
-Verify = bool | str | PurePath
-Cert = str | PurePath | tuple[str | PurePath, str | PurePath]
-
-
-@dataclass(frozen=True, slots=True)
-class Security:
-    """TLS as a client wants it."""
-
-    client: str
-    """The function that the author called."""
-    verify: bool | str
-    cert: tuple[str, str | None] | None
-
-
-def security(client: str, verify: Any, cert: Any) -> Security:
-    """Of options without problems."""
-    pair: tuple[str, str | None] | None = None
-    if isinstance(cert, tuple | list):
-        pair = os.fspath(cert[0]), os.fspath(cert[1])
-    elif cert is not None:
-        pair = os.fspath(cert), None
-    return Security(client, verify if isinstance(verify, bool) else os.fspath(verify), pair)
-
-
-def security_problems(client: str, verify: Any, cert: Any) -> Iterator[str]:
-    if not isinstance(verify, bool):
-        yield from _file_problems(f"{client} verify", verify, "True, False or the path of a CA file")
-    if cert is None:
-        return
-    paths = cert if isinstance(cert, tuple | list) else (cert,)
-    if isinstance(cert, tuple | list) and len(cert) != 2:
-        yield f"{client} cert has {len(cert)} items; write (certificate file, key file)"
-    for path in paths:
-        yield from _file_problems(f"{client} cert", path, "the path of a PEM file, or (certificate, key)")
-
-
-def limit_problems(what: str, value: Any) -> Iterator[str]:
-    """Of a duration that cannot be zero."""
-    found = duration_problems(what, value)
-    yield from found
-    if not found and seconds(value) == 0:
-        yield f"{what} cannot be zero"
 
 
 def count_problems(what: str, value: Any, least: int, most: int) -> Iterator[str]:
@@ -62,10 +14,3 @@ def count_problems(what: str, value: Any, least: int, most: int) -> Iterator[str
 def flag_problems(what: str, value: Any) -> Iterator[str]:
     if not isinstance(value, bool):
         yield f"{what}={value!r} should be True or False"
-
-
-def _file_problems(what: str, path: Any, expected: str) -> Iterator[str]:
-    if not isinstance(path, str | PurePath):
-        yield f"{what}={path!r} should be {expected}"
-    elif not os.path.exists(path):
-        yield f"{what}: there is no {os.fspath(path)!r}"

@@ -15,7 +15,7 @@ RECOVERY_SECONDS = 30.0
 """How long a broker may be gone: it restarts in less, and after more a test is not worth going on."""
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
-HOPELESS = frozenset({"auth", "no-vhost", "no-exchange"})
+HOPELESS = frozenset({"auth", "denied", "no-vhost", "no-exchange"})
 """Failures that the next attempt would only repeat."""
 
 _log = logging.getLogger(__name__)

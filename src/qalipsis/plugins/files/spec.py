@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, overload
 
 from qalipsis.language.location import NOWHERE, Location, caller
 from qalipsis.language.source import Source
+from qalipsis.language.spec import slug
 from qalipsis.plugins.files.problems import csv_problems, json_problems, xml_problems
 
 Out = TypeVar("Out", covariant=True)
@@ -35,8 +36,8 @@ class FileSource(Source[Out], Generic[Out]):
     """Where the source was written: relative paths start at this file's folder."""
 
     def default_name(self) -> str:
-        name = re.split(r"[/\\]", str(self.path))[-1].lower() if isinstance(self.path, str | PurePath) else ""
-        return re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:60].rstrip("-") or super().default_name()
+        name = re.split(r"[/\\]", str(self.path))[-1] if isinstance(self.path, str | PurePath) else ""
+        return slug(name) or super().default_name()
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
+from qalipsis.engine import tls
 from qalipsis.engine.dialing import Resolver, connect_any, connect_failure
 from qalipsis.engine.step import StepError
-from qalipsis.errors import ConfigurationError
+from qalipsis.engine.tls import tls_failure
 from qalipsis.plugins.http.proxy import open_tunnel
 from qalipsis.plugins.http.settings import Settings
 from qalipsis.plugins.http.url import Target
@@ -130,20 +130,13 @@ class Connector:
                 # The timeout around all phases comes first; this one must only not be in its way.
                 ssl_handshake_timeout=limit + 1.0,
             )
-        except ssl.SSLCertVerificationError as error:
-            raise StepError(
-                "tls",
-                f"the certificate of {target.host}:{target.port} is not accepted: "
-                f"{error.verify_message.rstrip('.')}{CERTIFICATE_HINTS.get(error.verify_code, '')}",
-            ) from error
-        except (ssl.SSLError, OSError) as error:
-            reason = getattr(error, "reason", None) or error.strerror or error
-            if reason == "WRONG_VERSION_NUMBER":
-                reason = (
-                    "what answers is no TLS; if the service speaks plain HTTP, write http:// for https://"
-                )
-            raise StepError(
-                "tls", f"the TLS handshake with {target.host}:{target.port} failed: {reason}"
+        except OSError as error:  # the errors of ssl are such
+            raise tls_failure(
+                error,
+                f"{target.host}:{target.port}",
+                "http.client",
+                other_name="use a name of the certificate, and hosts={…} for its address",
+                no_tls="if the service speaks plain HTTP, write http:// for https://",
             ) from error
         return protocol
 
@@ -158,43 +151,7 @@ class Phase:
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext:
-    """One context for all connections of a client: it holds the certificates, which are large."""
-    verify = settings.verify
-    try:
-        if isinstance(verify, str):
-            folder = os.path.isdir(verify)
-            context = ssl.create_default_context(
-                cafile=None if folder else verify, capath=verify if folder else None
-            )
-        else:
-            context = ssl.create_default_context()
-    except (ssl.SSLError, OSError) as error:
-        raise ConfigurationError(
-            f"http.client verify={verify!r} holds no CA certificates: {error}"
-        ) from error
-    if verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if settings.cert is not None:
-        certificate, key = settings.cert
-        try:
-            context.load_cert_chain(certificate, key)
-        except (ssl.SSLError, OSError) as error:
-            raise ConfigurationError(
-                f"http.client cert: {certificate!r} and its key cannot be used: {error}"
-            ) from error
+    """What the client's options ask for. Raises ConfigurationError when a file of theirs cannot be used."""
+    context = tls.tls_context(settings.security)
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-_UNKNOWN_CA = "; give http.client(verify=…) the CA that signed it"
-_OTHER_NAME = "; use a name of the certificate, and hosts={…} for its address"
-CERTIFICATE_HINTS: Final = {
-    18: _UNKNOWN_CA,  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
-    19: _UNKNOWN_CA,  # X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
-    20: _UNKNOWN_CA,  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
-    21: _UNKNOWN_CA,  # X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
-    62: _OTHER_NAME,  # X509_V_ERR_HOSTNAME_MISMATCH
-    64: _OTHER_NAME,  # X509_V_ERR_IP_ADDRESS_MISMATCH
-}
-"""What to do, by OpenSSL's number of what is wrong."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
-from pathlib import PurePath
 from typing import Any
 
-from qalipsis.language.durations import duration_problems, seconds
+from qalipsis.language.durations import duration_problems, limit_problems
+from qalipsis.language.security import security_problems
 from qalipsis.language.sizes import size_bytes
 from qalipsis.plugins.http.auth import Basic, Bearer
 from qalipsis.plugins.http.body import of_content, of_form, of_json, of_multipart
@@ -35,7 +34,7 @@ def client_problems(client: Any) -> Iterator[str]:
     for name in ("timeout", "connect_timeout", "read_timeout"):
         value = getattr(client, name)
         if value is not None:
-            yield from _limit_problems(f"http.client {name}", value)
+            yield from limit_problems(f"http.client {name}", value)
     yield from duration_problems("http.client dns_ttl", client.dns_ttl)
     for name in ("warm_up", "follow_redirects", "decompress"):
         if not isinstance(getattr(client, name), bool):
@@ -54,10 +53,7 @@ def client_problems(client: Any) -> Iterator[str]:
             yield f"http.client max_body cannot be negative: {client.max_body!r}"
     except ValueError as error:
         yield f"http.client max_body: {error}"
-    if not isinstance(client.verify, bool):
-        yield from _file_problems("http.client verify", client.verify, "True, False or the path of a CA file")
-    if client.cert is not None:
-        yield from _cert_problems(client.cert)
+    yield from security_problems("http.client", client.verify, client.cert)
     if client.proxy is not None:
         try:
             parse_proxy(client.proxy)
@@ -82,7 +78,7 @@ def request_problems(spec: Any) -> Iterator[str]:
     if len(bodies) > 1:
         yield f"the request has {' and '.join(bodies)}; give one of them"
     if spec.timeout is not None:
-        yield from _limit_problems("the request's timeout", spec.timeout)
+        yield from limit_problems("the request's timeout", spec.timeout)
     if not callable(spec.query):
         yield from _tried("query", encode_query, spec.query)
     if spec.cookies is not None and not callable(spec.cookies):
@@ -92,32 +88,8 @@ def request_problems(spec: Any) -> Iterator[str]:
     yield from _body_problems(spec)
 
 
-def _limit_problems(what: str, value: Any) -> Iterator[str]:
-    found = duration_problems(what, value)
-    yield from found
-    if not found and seconds(value) == 0:
-        yield f"{what} cannot be zero"
-
-
 def _is_count(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _file_problems(what: str, path: Any, expected: str) -> Iterator[str]:
-    if not isinstance(path, str | PurePath):
-        yield f"{what}={path!r} should be {expected}"
-    elif not os.path.exists(path):
-        yield f"{what}: there is no {os.fspath(path)!r}"
-
-
-def _cert_problems(cert: Any) -> Iterator[str]:
-    if isinstance(cert, tuple | list):
-        if len(cert) != 2:
-            yield f"http.client cert has {len(cert)} items; write (certificate file, key file)"
-        for path in cert:
-            yield from _file_problems("http.client cert", path, "the path of a PEM file")
-    else:
-        yield from _file_problems("http.client cert", cert, "the path of a PEM file, or (certificate, key)")
 
 
 def _hosts_problems(hosts: Any) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from msgspec import Struct
 from msgspec.json import decode
 
+from qalipsis.language.moments import Moments
+
 _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9_.:\-]+)", re.IGNORECASE)
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _FOLD_BYTES = re.compile(rb"\r?\n[ \t]+")
@@ -66,7 +68,7 @@ class Headers(Mapping[str, str]):
         return f"Headers({dict(self)})"
 
 
-class Response(Struct, gc=False):
+class Response(Struct, Moments, gc=False):
     """A complete response, its body already decompressed unless the client says otherwise.
 
     `due`, `sent` and `done` are epoch seconds: when the request was planned, when its first byte was
@@ -129,18 +131,6 @@ class Response(Struct, gc=False):
     def json(self) -> Any:
         """The body read as JSON; raises a ValueError when it is none."""
         return decode(self.body.removeprefix(b"\xef\xbb\xbf"))
-
-    @property
-    def due(self) -> float:
-        return self.due_stamp + self.epoch_offset
-
-    @property
-    def sent(self) -> float:
-        return self.sent_stamp + self.epoch_offset
-
-    @property
-    def done(self) -> float:
-        return self.done_stamp + self.epoch_offset
 
     @property
     def timings(self) -> Timings:

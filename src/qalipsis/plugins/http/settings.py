@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from qalipsis.language.durations import seconds
+from qalipsis.language.security import Security, security
 from qalipsis.language.sizes import size_bytes
 from qalipsis.plugins.http.url import Proxy, Target, parse_base, parse_proxy
 
@@ -31,9 +31,7 @@ class Settings:
     timeout: float
     connect_timeout: float
     read_timeout: float | None
-    verify: bool | str
-    """True, False, or the path of a file or folder of CA certificates."""
-    cert: tuple[str, str | None] | None
+    security: Security
     proxy: Proxy | None
     follow_redirects: bool
     max_redirects: int
@@ -57,8 +55,7 @@ def settled(client: Any) -> Settings:
             DEFAULT_CONNECT_TIMEOUT if client.connect_timeout is None else seconds(client.connect_timeout)
         ),
         read_timeout=None if client.read_timeout is None else seconds(client.read_timeout),
-        verify=client.verify if isinstance(client.verify, bool) else os.fspath(client.verify),
-        cert=None if client.cert is None else _cert_files(client.cert),
+        security=security("http.client", client.verify, client.cert),
         proxy=None if client.proxy is None else parse_proxy(client.proxy),
         follow_redirects=client.follow_redirects,
         max_redirects=client.max_redirects,
@@ -67,9 +64,3 @@ def settled(client: Any) -> Settings:
         hosts={name.lower(): address for name, address in (client.hosts or {}).items()},
         dns_ttl=seconds(client.dns_ttl),
     )
-
-
-def _cert_files(cert: Any) -> tuple[str, str | None]:
-    if isinstance(cert, tuple | list):
-        return os.fspath(cert[0]), os.fspath(cert[1])
-    return os.fspath(cert), None

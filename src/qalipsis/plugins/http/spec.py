@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
@@ -14,7 +14,8 @@ from msgspec import Struct
 from qalipsis.language.context import Context
 from qalipsis.language.durations import Duration, seconds
 from qalipsis.language.location import NOWHERE, Location, caller
-from qalipsis.language.spec import Spec
+from qalipsis.language.of_client import OfClient
+from qalipsis.language.spec import Spec, slug
 from qalipsis.plugins.http.auth import Basic, Bearer
 from qalipsis.plugins.http.problems import client_problems, request_problems
 from qalipsis.plugins.http.response import Response
@@ -237,7 +238,7 @@ class Verb:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RequestSpec(Spec[In, Response], Generic[In]):
+class RequestSpec(OfClient, Spec[In, Response], Generic[In]):
     """One request, from a value of type In to a `Response`; parts are kept as written."""
 
     kind: ClassVar[str] = "http.request"
@@ -260,24 +261,16 @@ class RequestSpec(Spec[In, Response], Generic[In]):
         """The request's own total timeout; None when the client's holds."""
         return None if self.timeout is None else seconds(self.timeout)
 
-    def problems(self) -> list[str]:
-        return [*request_problems(self), *self.client.problems()]
-
-    def problems_by_place(self, here: Location) -> list[tuple[Location, str]]:
-        of_client = [(self.client.location, problem) for problem in self.client.problems()]
-        return [*((here, problem) for problem in request_problems(self)), *of_client]
+    def own_problems(self) -> Iterator[str]:
+        return request_problems(self)
 
     def default_name(self) -> str:
-        method = _slug(str(self.method)) or "request"
+        method = slug(str(self.method)) or "request"
         if not isinstance(self.path, str):
             return method
         path = self.path.partition("://")[2].partition("/")[2] if "://" in self.path else self.path
-        return f"{method}-{_slug(re.split('[?#]', path)[0]) or 'root'}"
+        return f"{method}-{slug(re.split('[?#]', path)[0]) or 'root'}"
 
     def __repr__(self) -> str:
         path = self.path if isinstance(self.path, str) else "…"
         return f"<{self.method} {shown(path)} with {self.client!r}>"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].rstrip("-")

@@ -10,6 +10,8 @@ from typing import Any
 from msgspec import Struct
 
 from qalipsis.engine.step import BeginStep, StepContext, StepError, StepMinion, StepRuntime, Strand
+from qalipsis.engine.traffic import fenced
+from qalipsis.engine.unavailable import unavailable
 from qalipsis.errors import ConfigurationError, ServiceUnavailable
 from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.meters import StepMeters
@@ -98,7 +100,7 @@ class HttpStep:
             try:
                 agent = Agent(client.settings(), runtime.clock, runtime.wheel)
             except ConfigurationError as error:
-                raise ConfigurationError(f"{self._place()}: {error}") from error
+                raise ConfigurationError(f"{self._spec.client.location}: {error}") from error
             runtime.shared[client] = agent
         self.agent = agent
         self.counts = runtime.ledger.counts
@@ -125,10 +127,7 @@ class HttpStep:
         try:
             await self.agent.reach()
         except StepError as error:
-            hint = "" if error.kind == "tls" else "\n    start the service, or correct the client's address"
-            raise ServiceUnavailable(
-                f"{self._place()}: {self._spec.client!r} cannot be reached: {error}{hint}"
-            ) from error
+            raise unavailable(error, self._spec.client.location, self._spec.client) from error
 
     async def warm_up(self, minions: Sequence[StepMinion]) -> None:
         """Raises ServiceUnavailable when a connection cannot be opened."""
@@ -136,8 +135,9 @@ class HttpStep:
             await self.agent.warm_up(list(minions), self.meters)
         except* StepError as group:
             error = group.exceptions[0]
+            client = self._spec.client
             raise ServiceUnavailable(
-                f"{self._place()}: {self._spec.client!r} cannot be connected to for every minion: {error}"
+                f"{client.location}: {client!r} cannot be connected to for every minion: {error}"
             ) from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
@@ -193,11 +193,6 @@ class HttpStep:
         else:
             request.obtain()
         return request
-
-    def _place(self) -> str:
-        """Where the author made the client."""
-        location = self._spec.client.location
-        return f"{location.file}:{location.line}"
 
     def _is_home(self, target: Target) -> bool:
         """True for the client's own target, which nearly every message of a template has as one object."""
@@ -431,8 +426,3 @@ class Request(Struct, gc=False):
         step.counts[ERROR] += 1
         step.meters.failure(kind)
         step.meters.bytes(self.bytes_sent, bytes_received)
-
-
-def fenced() -> StepError:
-    """The head gave these minions to somebody else: nothing may be sent any more."""
-    return StepError("fenced", "the worker's lease has expired, so nothing was sent")

@@ -17,6 +17,9 @@ OnMessage = Callable[[wire.Received], None]
 PING_SHARE = 0.8
 """Of the keep-alive after which a silent client speaks up: brokers wait one and a half of it."""
 SOON = 0.5
+BAD_LOGIN = 0x86
+NOT_AUTHORIZED = 0x87
+"""Of a login, or later of a topic."""
 
 
 class Connection(asyncio.Protocol):
@@ -125,7 +128,7 @@ class Connection(asyncio.Protocol):
         self._check_size(packet)
         code = await self._ask(packet_id, packet)
         if code >= wire.FAILURE:
-            kind = "auth" if code == 0x87 else "refused"
+            kind = "denied" if code == NOT_AUTHORIZED else "refused"
             raise StepError(kind, f"{self._where} refused a message to {topic.decode()!r}: {reason(code)}")
         return len(packet)
 
@@ -139,7 +142,7 @@ class Connection(asyncio.Protocol):
         )
         if code >= wire.FAILURE:
             why = reason(code) if self._version == 5 else "MQTT 3.1.1 does not say why"
-            kind = "auth" if code == 0x87 else "refused"
+            kind = "denied" if code == NOT_AUTHORIZED else "refused"
             raise StepError(kind, f"{self._where} refused the subscription to {topic_filter!r}: {why}")
 
     def close(self, forget: bool = False) -> None:
@@ -317,7 +320,7 @@ class Connection(asyncio.Protocol):
             code = wire.OLD_ANSWERS[code]
         why = reason(code) + (f" ({welcome.reason})" if welcome.reason else "")
         user = self._settings.address.user
-        if code in (0x86, 0x87):
+        if code in (BAD_LOGIN, NOT_AUTHORIZED):
             who = f"the user {user!r}" if user is not None else "a client without user"
             return StepError(
                 "auth",

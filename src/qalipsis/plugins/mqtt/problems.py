@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from qalipsis.language.durations import duration_problems, seconds
+from qalipsis.language.durations import duration_problems, limit_problems, seconds
+from qalipsis.language.security import security_problems
 from qalipsis.plugins.brokers.address import parse_address
-from qalipsis.plugins.brokers.options import limit_problems, security_problems
 from qalipsis.plugins.mqtt.settings import CONNECTIONS, SCHEMES, VERSIONS
 
 LONGEST_KEEP_ALIVE = 65_535

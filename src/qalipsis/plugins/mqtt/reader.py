@@ -9,7 +9,9 @@ from typing import Any
 
 from qalipsis.engine.source import Reader, ReaderRuntime
 from qalipsis.engine.step import StepError
-from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.engine.unavailable import unavailable
+from qalipsis.errors import ConfigurationError
+from qalipsis.plugins.brokers.bad_records import BadRecords
 from qalipsis.plugins.brokers.connect import Connector
 from qalipsis.plugins.brokers.inbox import Inbox
 from qalipsis.plugins.brokers.payload import decoder
@@ -47,11 +49,11 @@ class SubscribeReader:
         self._keeper: asyncio.Task[None] | None = None
         self._unreleased: set[int] = set()
         self._dropped = 0
-        self._bad = 0
 
     async def open(self, runtime: ReaderRuntime) -> None:
         self._inbox: Inbox[Message[Any]] = Inbox()
         self._meters = runtime.meters
+        self._bad = BadRecords(self._spec.default_name(), runtime)
         self._now = runtime.clock.now
         self._epoch = runtime.clock.epoch(0.0)
         place = self._spec.client.location
@@ -61,13 +63,13 @@ class SubscribeReader:
                 settings.where, settings.address, settings.security, runtime.clock.now
             )
         except ConfigurationError as error:
-            raise ConfigurationError(f"{place.file}:{place.line}: {error}") from error
+            raise ConfigurationError(f"{place}: {error}") from error
         try:
             if runtime.group is not None:
                 self._filter = self._shared(runtime.group)
             self._connection = await self._subscribed(is_first=True)
         except StepError as error:
-            raise ServiceUnavailable(f"{place.file}:{place.line}: {error}") from error
+            raise unavailable(error, place, self._spec.client) from error
         self._keeper = asyncio.create_task(self._keep_connected(self._connection))
 
     async def batches(self) -> AsyncIterator[Sequence[Message[Any]]]:
@@ -159,7 +161,7 @@ class SubscribeReader:
         try:
             payload = self._decode(raw)
         except Exception as error:
-            self._skip(message, error)
+            self._bad.skip(f"of {message.topic}", error)
             return
         self._inbox.put(Message(message.topic, payload, raw, message.qos, message.is_retained, received_at))
 
@@ -172,17 +174,4 @@ class SubscribeReader:
                 "take them faster, or give subscribe(…) a larger buffer",
                 self._spec.default_name(),
                 self._buffer,
-            )
-
-    def _skip(self, message: wire.Received, error: Exception) -> None:
-        self._bad += 1
-        self._meters.count("bad-records")
-        if self._bad == 1:
-            _log.warning(
-                "%s: a message of %s cannot be decoded (%s: %s); it is left out, as all like it, and counted "
-                "as bad-records",
-                self._spec.default_name(),
-                message.topic,
-                type(error).__name__,
-                error,
             )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from qalipsis.language.durations import seconds
+from qalipsis.language.security import Security, security
 from qalipsis.plugins.brokers.address import Address, Scheme, parse_address
-from qalipsis.plugins.brokers.options import Security, security
 
 Connections = Literal["shared", "per-minion"]
 CONNECTIONS = ("shared", "per-minion")

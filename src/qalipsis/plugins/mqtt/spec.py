@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +11,12 @@ from qalipsis.language.callables import function_problems
 from qalipsis.language.context import Context
 from qalipsis.language.durations import Duration
 from qalipsis.language.location import NOWHERE, Location, caller
+from qalipsis.language.of_client import OfClient
+from qalipsis.language.security import Cert, Verify
 from qalipsis.language.source import Source
-from qalipsis.language.spec import Spec
+from qalipsis.language.spec import Spec, named
 from qalipsis.plugins.brokers.address import shown
-from qalipsis.plugins.brokers.options import Cert, Verify, count_problems
+from qalipsis.plugins.brokers.options import count_problems
 from qalipsis.plugins.brokers.payload import Payload, decode_problems, payload_problems
 from qalipsis.plugins.mqtt.problems import client_problems, qos_problems
 from qalipsis.plugins.mqtt.records import Message, Published
@@ -139,7 +140,7 @@ def client(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Publish(Spec[In, Published], Generic[In]):
+class Publish(OfClient, Spec[In, Published], Generic[In]):
     """One message, from a value of type In to a `Published`; parts are kept as written."""
 
     kind: ClassVar[str] = "mqtt.publish"
@@ -150,17 +151,10 @@ class Publish(Spec[In, Published], Generic[In]):
     qos: Any
     retain: Any
 
-    def problems(self) -> list[str]:
-        return [*self._own_problems(), *self.client.problems()]
-
-    def problems_by_place(self, here: Location) -> list[tuple[Location, str]]:
-        of_client = [(self.client.location, problem) for problem in self.client.problems()]
-        return [*((here, problem) for problem in self._own_problems()), *of_client]
-
     def default_name(self) -> str:
-        return f"publish-{_slug(self.topic)}" if isinstance(self.topic, str) else "mqtt-publish"
+        return named("publish", self.topic, "mqtt-publish")
 
-    def _own_problems(self) -> list[str]:
+    def own_problems(self) -> list[str]:
         found: list[str] = []
         if callable(self.topic):
             found += function_problems("publish topic", self.topic, ("value", "context, value"))
@@ -180,7 +174,7 @@ class Publish(Spec[In, Published], Generic[In]):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Subscribe(Source[Out]):
+class Subscribe(OfClient, Source[Out]):
     """The messages of a subscription, each a `Message`."""
 
     kind: ClassVar[str] = "mqtt.subscribe"
@@ -192,18 +186,10 @@ class Subscribe(Source[Out]):
     decode: Any
     buffer: Any
 
-    def problems(self) -> list[str]:
-        return [*self._own_problems(), *self.client.problems()]
-
-    def problems_by_place(self, here: Location) -> list[tuple[Location, str]]:
-        of_client = [(self.client.location, problem) for problem in self.client.problems()]
-        return [*((here, problem) for problem in self._own_problems()), *of_client]
-
     def default_name(self) -> str:
-        topic_filter = self.topic_filter
-        return f"subscribe-{_slug(topic_filter)}" if isinstance(topic_filter, str) else "mqtt-subscribe"
+        return named("subscribe", self.topic_filter, "subscribe-all")
 
-    def _own_problems(self) -> list[str]:
+    def own_problems(self) -> list[str]:
         found: list[str] = []
         try:
             checked_filter(self.topic_filter)
@@ -216,7 +202,3 @@ class Subscribe(Source[Out]):
 
     def __repr__(self) -> str:
         return f"<subscription to {self.topic_filter} with {self.client!r}>"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].rstrip("-") or "all"

@@ -6,7 +6,8 @@ from typing import Any
 
 from qalipsis.engine.step import ExecuteStep, StepContext, StepError, StepRuntime
 from qalipsis.engine.traffic import Traffic
-from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.engine.unavailable import unavailable
+from qalipsis.errors import ConfigurationError
 from qalipsis.plugins.brokers.deadline import Deadline
 from qalipsis.plugins.brokers.parts import part
 from qalipsis.plugins.brokers.payload import encoded
@@ -40,7 +41,7 @@ class PublishStep:
             try:
                 link = Link(self._settings, runtime.clock)
             except ConfigurationError as error:
-                raise ConfigurationError(f"{self._place()}: {error}") from error
+                raise ConfigurationError(f"{self._spec.client.location}: {error}") from error
             runtime.shared[client] = link
         self._link: Link = link
         self._traffic = Traffic(runtime)
@@ -53,7 +54,7 @@ class PublishStep:
         try:
             await self._link.reach(self._meters)
         except StepError as error:
-            raise ServiceUnavailable(f"{self._place()}: {error}") from error
+            raise unavailable(error, self._spec.client.location, self._spec.client) from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
         address = self._settings.address
@@ -83,8 +84,3 @@ class PublishStep:
 
     async def aclose(self) -> None:
         await self._link.aclose()
-
-    def _place(self) -> str:
-        """Where the author made the client."""
-        location = self._spec.client.location
-        return f"{location.file}:{location.line}"

@@ -27,7 +27,7 @@ def connect_failure(error: Exception, said: str, settings: Settings) -> StepErro
                 f"{where} has no virtual host {host!r}; create it, or correct the client's address",
             )
         return StepError(
-            "auth",
+            "denied",
             f"{where} refused the user {user!r} access to the virtual host {host!r}; grant it, "
             "or correct the client's address",
         )
@@ -47,7 +47,10 @@ def channel_failure(error: BaseException, settings: Settings, about: str) -> Ste
         case exceptions.ChannelLockedResource():
             return StepError("exclusive", f"{where} gives {about} to one reader at a time: {said}")
         case exceptions.ChannelAccessRefused():
-            return StepError("auth", f"{where} refused the user {settings.address.user!r} {about}: {said}")
+            return StepError(
+                "denied",
+                f"{where} refused the user {settings.address.user!r} {about}: {said}; grant what is missing",
+            )
         case exceptions.AMQPConnectionError() | exceptions.ChannelInvalidStateError() | OSError():
             return StepError("closed", f"the connection with {where} ended, about {about}: {said}")
         case exceptions.AMQPChannelError():

@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 from qalipsis.language.callables import function_problems
+from qalipsis.language.durations import limit_problems
+from qalipsis.language.security import security_problems
 from qalipsis.plugins.brokers.address import parse_address
-from qalipsis.plugins.brokers.options import count_problems, flag_problems, limit_problems, security_problems
+from qalipsis.plugins.brokers.options import count_problems, flag_problems
 from qalipsis.plugins.brokers.payload import payload_problems
 from qalipsis.plugins.rabbitmq.properties import checked_property, checked_short
 from qalipsis.plugins.rabbitmq.settings import SCHEMES

@@ -16,7 +16,9 @@ from pamqp.commands import Basic
 
 from qalipsis.engine.source import Reader, ReaderRuntime
 from qalipsis.engine.step import StepError
-from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.engine.unavailable import unavailable
+from qalipsis.errors import ConfigurationError
+from qalipsis.plugins.brokers.bad_records import BadRecords
 from qalipsis.plugins.brokers.connect import Connector
 from qalipsis.plugins.brokers.inbox import Inbox
 from qalipsis.plugins.brokers.payload import decoder
@@ -82,7 +84,6 @@ class QueueReader:
         self._session: Session | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._inbox: Inbox[tuple[int, Message[Any]]] = Inbox()
-        self._bad = 0
 
     # what a kind of reader says
 
@@ -102,9 +103,10 @@ class QueueReader:
 
     async def open(self, runtime: ReaderRuntime) -> None:
         self._meters = runtime.meters
+        self._bad = BadRecords(self._name, runtime)
         self._now = runtime.clock.now
         self._epoch = runtime.clock.epoch(0.0)
-        place = f"{self._client.location.file}:{self._client.location.line}"
+        place = self._client.location
         settings = self._settings
         try:
             self._connector = Connector(settings.where, settings.address, settings.security, self._now)
@@ -113,7 +115,7 @@ class QueueReader:
         try:
             self._session = await self._reading()
         except StepError as error:
-            raise ServiceUnavailable(f"{place}: {error}{self._hint(error)}") from error
+            raise unavailable(self._hinted(error), place, self._client) from error
         self._keeper = asyncio.create_task(self._keep_reading(self._session))
 
     async def batches(self) -> AsyncIterator[Sequence[Message[Any]]]:
@@ -136,8 +138,9 @@ class QueueReader:
 
     # inside
 
-    def _hint(self, error: StepError) -> str:
-        return ""
+    def _hinted(self, error: StepError) -> StepError:
+        """The same, with what to do where only this kind of reader knows."""
+        return error
 
     async def _reading(self) -> Session:
         """A session whose consumer the broker has confirmed. Raises StepError."""
@@ -191,7 +194,7 @@ class QueueReader:
         try:
             body = self._decode(raw)
         except Exception as error:
-            self._skip(message.delivery.routing_key, error)
+            self._bad.skip(f"with the routing key {message.delivery.routing_key!r}", error)
             if self._ack:
                 await session.channel.basic_ack(tag, wait=False)
             return
@@ -245,19 +248,6 @@ class QueueReader:
             _log.debug("%s was not left in order: %s", self._about, error)
         await close_connection(session.connection)
 
-    def _skip(self, routing_key: str | None, error: Exception) -> None:
-        self._bad += 1
-        self._meters.count("bad-records")
-        if self._bad == 1:
-            _log.warning(
-                "%s: a message with the routing key %r cannot be decoded (%s: %s); those are left out, "
-                "and counted as bad-records",
-                self._name,
-                routing_key,
-                type(error).__name__,
-                error,
-            )
-
 
 class ConsumeReader(QueueReader):
     """Reads a queue that others have made."""
@@ -275,12 +265,13 @@ class ConsumeReader(QueueReader):
     async def _find_queue(self, channel: AbstractChannel) -> str:
         return self._of
 
-    def _hint(self, error: StepError) -> str:
+    def _hinted(self, error: StepError) -> StepError:
         if error.kind != "exclusive":
-            return ""
-        return (
-            "\n    a join or broadcast needs every message, and a queue gives each to one reader only: "
-            "read its exchange with subscribe(…), or let nobody else read the queue and use one worker"
+            return error
+        return StepError(
+            error.kind,
+            f"{error}\n    a join or broadcast needs every message, and a queue gives each to one reader: "
+            "read its exchange with subscribe(…), or let nobody else read the queue and use one worker",
         )
 
     @property

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypedDict, TypeVar, Unpack, overload
@@ -11,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypedDict, Ty
 from qalipsis.language.context import Context
 from qalipsis.language.durations import Duration
 from qalipsis.language.location import NOWHERE, Location, caller
+from qalipsis.language.of_client import OfClient
+from qalipsis.language.security import Cert, Verify
 from qalipsis.language.source import Source
-from qalipsis.language.spec import Spec
+from qalipsis.language.spec import Spec, named
 from qalipsis.plugins.brokers.address import shown
-from qalipsis.plugins.brokers.options import Cert, Verify, count_problems, flag_problems
+from qalipsis.plugins.brokers.options import count_problems, flag_problems
 from qalipsis.plugins.brokers.payload import Payload, decode_problems
 from qalipsis.plugins.rabbitmq.problems import client_problems, name_problems, produce_problems
 from qalipsis.plugins.rabbitmq.records import Message, Produced
@@ -228,7 +229,7 @@ def client(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Produce(Spec[In, Produced], Generic[In]):
+class Produce(OfClient, Spec[In, Produced], Generic[In]):
     """One message, from a value of type In to a `Produced`; parts are kept as written."""
 
     kind: ClassVar[str] = "rabbitmq.produce"
@@ -242,23 +243,18 @@ class Produce(Spec[In, Produced], Generic[In]):
     mandatory: Any
     properties: dict[str, Any] = field(default_factory=dict)
 
-    def problems(self) -> list[str]:
-        return [*produce_problems(self), *self.client.problems()]
-
-    def problems_by_place(self, here: Location) -> list[tuple[Location, str]]:
-        of_client = [(self.client.location, problem) for problem in self.client.problems()]
-        return [*((here, problem) for problem in produce_problems(self)), *of_client]
+    def own_problems(self) -> Iterator[str]:
+        return produce_problems(self)
 
     def default_name(self) -> str:
-        to = self.exchange or self.routing_key
-        return f"produce-{_slug(to)}" if isinstance(to, str) and to else "rabbitmq-produce"
+        return named("produce", self.exchange or self.routing_key, "rabbitmq-produce")
 
     def __repr__(self) -> str:
         return f"<{self.default_name()} with {self.client!r}>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Consume(Source[Out]):
+class Consume(OfClient, Source[Out]):
     """The messages of a queue, each a `Message`."""
 
     kind: ClassVar[str] = "rabbitmq.consume"
@@ -270,17 +266,10 @@ class Consume(Source[Out]):
     ack: Any
     decode: Any
 
-    def problems(self) -> list[str]:
-        return [*self._own_problems(), *self.client.problems()]
-
-    def problems_by_place(self, here: Location) -> list[tuple[Location, str]]:
-        of_client = [(self.client.location, problem) for problem in self.client.problems()]
-        return [*((here, problem) for problem in self._own_problems()), *of_client]
-
     def default_name(self) -> str:
-        return f"consume-{_slug(self.queue)}" if isinstance(self.queue, str) else "rabbitmq-consume"
+        return named("consume", self.queue, "rabbitmq-consume")
 
-    def _own_problems(self) -> list[str]:
+    def own_problems(self) -> list[str]:
         return [
             *name_problems("consume", "queue", self.queue),
             *count_problems("consume prefetch", self.prefetch, 1, 65_535),
@@ -293,7 +282,7 @@ class Consume(Source[Out]):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Subscribe(Source[Out]):
+class Subscribe(OfClient, Source[Out]):
     """Copies of the messages that an exchange routes, each a `Message`."""
 
     kind: ClassVar[str] = "rabbitmq.subscribe"
@@ -305,17 +294,10 @@ class Subscribe(Source[Out]):
     prefetch: Any
     decode: Any
 
-    def problems(self) -> list[str]:
-        return [*self._own_problems(), *self.client.problems()]
-
-    def problems_by_place(self, here: Location) -> list[tuple[Location, str]]:
-        of_client = [(self.client.location, problem) for problem in self.client.problems()]
-        return [*((here, problem) for problem in self._own_problems()), *of_client]
-
     def default_name(self) -> str:
-        return f"subscribe-{_slug(self.exchange)}" if isinstance(self.exchange, str) else "rabbitmq-subscribe"
+        return named("subscribe", self.exchange, "rabbitmq-subscribe")
 
-    def _own_problems(self) -> list[str]:
+    def own_problems(self) -> list[str]:
         found = [*name_problems("subscribe", "exchange", self.exchange)]
         if not isinstance(self.routing_key, str):
             found.append(f"subscribe(routing_key={self.routing_key!r}) should be a text such as 'orders.#'")
@@ -325,7 +307,3 @@ class Subscribe(Source[Out]):
 
     def __repr__(self) -> str:
         return f"<exchange {self.exchange} with {self.client!r}>"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].rstrip("-") or "all"

@@ -12,7 +12,8 @@ from pamqp.commands import Basic
 
 from qalipsis.engine.step import ExecuteStep, StepContext, StepError, StepRuntime
 from qalipsis.engine.traffic import Traffic
-from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.engine.unavailable import unavailable
+from qalipsis.errors import ConfigurationError
 from qalipsis.plugins.brokers.deadline import Deadline
 from qalipsis.plugins.brokers.parts import part
 from qalipsis.plugins.brokers.payload import encoded
@@ -60,7 +61,7 @@ class ProduceStep:
             try:
                 link = Link(self._settings, runtime.clock)
             except ConfigurationError as error:
-                raise ConfigurationError(f"{self._place()}: {error}") from error
+                raise ConfigurationError(f"{self._spec.client.location}: {error}") from error
             runtime.shared[client] = link
         self._link: Link = link
         self._lanes = tuple(Lane(line, self._settings, self._confirm, runtime.meters) for line in link.lines)
@@ -77,7 +78,7 @@ class ProduceStep:
         try:
             await self._look()
         except StepError as error:
-            raise ServiceUnavailable(f"{self._place()}: {error}") from error
+            raise unavailable(error, self._spec.client.location, self._spec.client) from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
         address = self._settings.address
@@ -173,11 +174,6 @@ class ProduceStep:
             raise channel_failure(error, settings, about) from error
         finally:
             await deadline.keep(channel.close(), "closed no channel")
-
-    def _place(self) -> str:
-        """Where the author made the client."""
-        location = self._spec.client.location
-        return f"{location.file}:{location.line}"
 
 
 def _target(exchange: str) -> str:

@@ -24,7 +24,7 @@ BY_SQLSTATE = {
     "40001": "serialization",
     "40P01": "deadlock",
     "42": "syntax",
-    "42501": "permission",
+    "42501": "denied",
     "42703": "no-column",
     "42P01": "no-table",
     "53": "resources",
@@ -41,12 +41,12 @@ BY_SQLSTATE = {
 HINTS = {
     "data": "correct start and params",
     "auth": "correct user and password, and see that pg_hba.conf lets them in",
+    "denied": "grant the user what it needs",
     "dns": "correct the host's name",
     "no-column": "correct the query, or the names in by and key",
     "no-database": "create the database, or correct its name",
     "no-schema": "create the schema, or correct its name",
     "no-table": "create the table before the campaign, or correct its name",
-    "permission": "grant the user what it needs",
     "syntax": "correct the query",
     "tls": "correct tls=…, or the server's certificate",
     "too-many-connections": "make pool_size smaller, or max_connections of the server larger",
@@ -111,6 +111,5 @@ def _is_refused(error: Exception) -> bool:
 def unavailable(error: StepError, database: Database) -> ServiceUnavailable:
     """The same before the start: what cannot be used, why, and what to do."""
     hint = START_IT if error.kind in AWAY else HINTS.get(error.kind)
-    place = database.location
-    message = f"{place.file}:{place.line}: {database!r} cannot be used: {error}"
+    message = f"{database.location}: {database!r} cannot be used: {error}"
     return ServiceUnavailable(f"{message}\n    {hint}" if hint else message)

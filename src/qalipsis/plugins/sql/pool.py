@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import asyncpg
@@ -181,8 +182,12 @@ class Pool:
         return closing
 
 
+@lru_cache
 def _tls(tls: bool | str | None) -> Any:
-    """As the driver wants it: TLS if the server offers it, checked against authorities, or none."""
+    """As the driver wants it: TLS if the server offers it, checked against authorities, or none.
+
+    Kept, because reading the authorities stalls the loop for milliseconds.
+    """
     if tls is None:
         return "prefer"
     if tls is False:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from qalipsis.language.callables import function_problems
-from qalipsis.language.durations import duration_problems, seconds
+from qalipsis.language.durations import duration_problems, limit_problems
 from qalipsis.plugins.sql.row import is_shape
 from qalipsis.plugins.sql.settings import EXAMPLE, address
 from qalipsis.plugins.sql.statement import MOST_PARAMETERS, table_parts
@@ -112,13 +112,6 @@ def poll_problems(spec: Any) -> Iterator[str]:
     yield from into_problems("poll", spec.into)
     if not _is_count(spec.batch):
         yield f"poll batch={spec.batch!r} should be a whole number of at least 1"
-
-
-def limit_problems(what: str, value: Any) -> Iterator[str]:
-    found = duration_problems(what, value)
-    yield from found
-    if not found and seconds(value) == 0:
-        yield f"{what} cannot be zero"
 
 
 def _columns_problems(columns: Mapping[Any, Any]) -> Iterator[str]:

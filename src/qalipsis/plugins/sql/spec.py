@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
@@ -15,9 +14,10 @@ from uuid import UUID
 from qalipsis.language.context import Context
 from qalipsis.language.durations import Duration
 from qalipsis.language.location import NOWHERE, Location, caller
+from qalipsis.language.of_client import OfClient
 from qalipsis.language.prop import Prop
 from qalipsis.language.source import Source
-from qalipsis.language.spec import Spec
+from qalipsis.language.spec import Spec, named
 from qalipsis.plugins.sql import problems
 from qalipsis.plugins.sql.row import Row
 from qalipsis.plugins.sql.settings import Settings, address, settled
@@ -253,20 +253,14 @@ def postgres(
     )
 
 
-class _OfDatabase:
+class _OfDatabase(OfClient):
     """What all descriptions here have in common: a database, which tells its mistakes where it was made."""
 
     database: Database
 
-    def own_problems(self) -> Iterator[str]:
-        raise NotImplementedError
-
-    def problems(self) -> list[str]:
-        return [*self.own_problems(), *self.database.problems()]
-
-    def problems_by_place(self, here: Location) -> list[tuple[Location, str]]:
-        of_database = [(self.database.location, problem) for problem in self.database.problems()]
-        return [*((here, problem) for problem in self.own_problems()), *of_database]
+    @property
+    def client(self) -> Database:
+        return self.database
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,8 +375,5 @@ def _tuple(values: Any) -> Any:
 
 
 def _name(verb: str, text: Any) -> str:
-    if not isinstance(text, str):
-        return verb
-    table = text if verb == "save" else main_table(text)
-    slug = re.sub(r"[^a-z0-9]+", "-", table.lower()).strip("-")[:60].rstrip("-")
-    return f"{verb}-{slug}" if slug else verb
+    table = main_table(text) if isinstance(text, str) and verb != "save" else text
+    return named(verb, table, verb)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar
 
 from qalipsis.engine.dialing import Resolver, connect_any, connect_failure
 from qalipsis.engine.step import StepError
-from qalipsis.errors import ConfigurationError
+from qalipsis.engine.tls import tls_context, tls_failure
 from qalipsis.plugins.tcp.settings import Settings
 
 P = TypeVar("P", bound=asyncio.Protocol)
@@ -38,7 +36,7 @@ class Connector:
         self._now = now
         self._settings = settings
         self._resolver = Resolver(now, {}, DNS_TTL)
-        self._tls = tls_context(settings) if settings.tls else None
+        self._tls = tls_context(settings.security) if settings.tls else None
 
     async def open(self, make: Callable[[], P]) -> tuple[P, Timings]:
         """A connected protocol. Raises StepError, after the client's connect timeout at the latest."""
@@ -86,55 +84,14 @@ class Connector:
                     ssl_handshake_timeout=self._settings.connect_timeout + 1.0,
                     ssl_shutdown_timeout=SHUTDOWN_SECONDS,
                 )
-        except ssl.SSLCertVerificationError as error:
-            raise StepError(
-                "tls",
-                f"the certificate of {where} is not accepted: "
-                f"{error.verify_message.rstrip('.')}{CERTIFICATE_HINTS.get(error.verify_code, '')}",
-            ) from error
         except OSError as error:  # the errors of ssl are such
             if self._tls is None:
                 raise connect_failure(error, where) from error
-            reason = getattr(error, "reason", None) or error.strerror or error
-            if reason == "WRONG_VERSION_NUMBER":
-                reason = "what answers is no TLS; if the service speaks plain TCP, leave tls=True out"
-            raise StepError("tls", f"the TLS handshake with {where} failed: {reason}") from error
-        return protocol
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext:
-    """One context for all connections of a client: it holds the certificates, which are large."""
-    verify = settings.verify
-    folder = isinstance(verify, str) and os.path.isdir(verify)
-    try:
-        context = ssl.create_default_context(
-            cafile=verify if isinstance(verify, str) and not folder else None,
-            capath=verify if isinstance(verify, str) and folder else None,
-        )
-    except OSError as error:
-        raise ConfigurationError(f"tcp.client verify={verify!r} holds no CA certificates: {error}") from error
-    if verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if settings.cert is not None:
-        certificate, key = settings.cert
-        try:
-            context.load_cert_chain(certificate, key)
-        except OSError as error:
-            raise ConfigurationError(
-                f"tcp.client cert: {certificate!r} and its key cannot be used: {error}"
+            raise tls_failure(
+                error,
+                where,
+                "tcp.client",
+                other_name="give tcp.client(server_name=…) a name of the certificate",
+                no_tls="if the service speaks plain TCP, leave tls=True out",
             ) from error
-    return context
-
-
-_UNKNOWN_CA = "; give tcp.client(verify=…) the CA that signed it"
-_OTHER_NAME = "; give tcp.client(server_name=…) a name of the certificate"
-CERTIFICATE_HINTS: Final = {
-    18: _UNKNOWN_CA,  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
-    19: _UNKNOWN_CA,  # X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
-    20: _UNKNOWN_CA,  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
-    21: _UNKNOWN_CA,  # X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
-    62: _OTHER_NAME,  # X509_V_ERR_HOSTNAME_MISMATCH
-    64: _OTHER_NAME,  # X509_V_ERR_IP_ADDRESS_MISMATCH
-}
-"""What to do, by OpenSSL's number of what is wrong."""
+        return protocol

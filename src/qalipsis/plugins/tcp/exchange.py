@@ -291,7 +291,7 @@ class Connection(asyncio.Protocol):
         came = len(self._buffer or b"")
         self._fail(
             StepError(
-                "read-timeout",
+                "timeout",
                 f"no {exchange.until.awaited} from {self._commons.where} within {exchange.timeout:g} s; "
                 f"{came} bytes came",
             )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Any
 
 from qalipsis.language.addresses import parse_address
-from qalipsis.language.durations import duration_problems, seconds
+from qalipsis.language.durations import limit_problems
 from qalipsis.language.payloads import payload_problems
+from qalipsis.language.security import security_problems
 from qalipsis.language.sizes import size_bytes
 from qalipsis.plugins.tcp.until import Exactly, Until
 
@@ -24,10 +23,7 @@ def client_problems(client: Any) -> Iterator[str]:
     for name in ("tls", "no_delay"):
         if not isinstance(getattr(client, name), bool):
             yield f"tcp.client {name}={getattr(client, name)!r} should be True or False"
-    if not isinstance(client.verify, bool):
-        yield from _file_problems("tcp.client verify", client.verify, "True, False or the path of a CA file")
-    if client.cert is not None:
-        yield from _cert_problems(client.cert)
+    yield from security_problems("tcp.client", client.verify, client.cert)
     name = client.server_name
     if name is not None and (not isinstance(name, str) or not name):
         yield f"tcp.client server_name={name!r} should be a host name, such as 'echo.example'"
@@ -68,31 +64,9 @@ def name_problems(verb: str, name: Any) -> Iterator[str]:
         yield f"{verb} needs the name of the step that connects, not {name!r}"
 
 
-def limit_problems(what: str, value: Any) -> Iterator[str]:
-    found = duration_problems(what, value)
-    yield from found
-    if not found and seconds(value) == 0:
-        yield f"{what} cannot be zero"
-
-
 def _size_problems(number: Any, limit: Any) -> Iterator[str]:
     try:
         if not callable(number) and isinstance(number, int) and number > size_bytes(limit):
             yield f"tcp.exactly({number}) is more than max_response={limit!r} of the client; raise that"
     except ValueError:
         return  # told with the client
-
-
-def _file_problems(what: str, path: Any, expected: str) -> Iterator[str]:
-    if not isinstance(path, str | PurePath):
-        yield f"{what}={path!r} should be {expected}"
-    elif not os.path.exists(path):
-        yield f"{what}: there is no {os.fspath(path)!r}"
-
-
-def _cert_problems(cert: Any) -> Iterator[str]:
-    paths = cert if isinstance(cert, tuple) else (cert,)
-    if isinstance(cert, tuple) and len(cert) != 2:
-        yield f"tcp.client cert has {len(cert)} items; write (certificate file, key file)"
-    for path in paths:
-        yield from _file_problems("tcp.client cert", path, "the path of a PEM file, or (certificate, key)")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from qalipsis.language.moments import Moments
 
-class Response(Struct, gc=False):
+
+class Response(Struct, Moments, gc=False):
     """A complete response. Its body is without the framing: no line end, delimiter or length.
 
     `bytes_sent` and `bytes_received` count what the connection carried, framing included, above TLS.
@@ -23,21 +25,6 @@ class Response(Struct, gc=False):
     def text(self) -> str:
         """The body as UTF-8; what is not becomes the replacement character."""
         return self.body.decode("utf-8", "replace")
-
-    @property
-    def due(self) -> float:
-        """When the request was planned, in epoch seconds."""
-        return self.due_stamp + self.epoch_offset
-
-    @property
-    def sent(self) -> float:
-        """When its first byte was handed to the operating system, in epoch seconds."""
-        return self.sent_stamp + self.epoch_offset
-
-    @property
-    def done(self) -> float:
-        """When the response was complete, in epoch seconds."""
-        return self.done_stamp + self.epoch_offset
 
     @property
     def received_at(self) -> float:

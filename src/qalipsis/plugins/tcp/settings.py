@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
 from qalipsis.language.addresses import parse_address, shown_address
 from qalipsis.language.durations import seconds
+from qalipsis.language.security import Security, security
 from qalipsis.language.sizes import size_bytes
 
 
@@ -20,9 +20,7 @@ class Settings:
     connect_timeout: float
     timeout: float
     tls: bool
-    verify: bool | str
-    """True, False, or the path of a file or folder of CA certificates."""
-    cert: tuple[str, str | None] | None
+    security: Security
     server_name: str
     max_response: int
     no_delay: bool
@@ -42,15 +40,8 @@ def settled(client: Any) -> Settings:
         connect_timeout=seconds(client.connect_timeout),
         timeout=seconds(client.timeout),
         tls=client.tls,
-        verify=client.verify if isinstance(client.verify, bool) else os.fspath(client.verify),
-        cert=None if client.cert is None else _cert_files(client.cert),
+        security=security("tcp.client", client.verify, client.cert),
         server_name=host if client.server_name is None else client.server_name,
         max_response=size_bytes(client.max_response),
         no_delay=client.no_delay,
     )
-
-
-def _cert_files(cert: Any) -> tuple[str, str | None]:
-    if isinstance(cert, tuple):
-        return os.fspath(cert[0]), os.fspath(cert[1])
-    return os.fspath(cert), None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, overload
 
 from qalipsis.language.context import Context
 from qalipsis.language.durations import Duration, seconds
 from qalipsis.language.location import NOWHERE, Location, caller
 from qalipsis.language.payloads import Payload
+from qalipsis.language.security import Cert, Verify
 from qalipsis.language.spec import Spec
 from qalipsis.plugins.tcp.problems import client_problems, name_problems, request_problems
 from qalipsis.plugins.tcp.response import Response
@@ -97,8 +97,8 @@ def client(
     connect_timeout: Duration = "5s",
     timeout: Duration = "10s",
     tls: bool = False,
-    verify: bool | str | PurePath = True,
-    cert: str | PurePath | tuple[str | PurePath, str | PurePath] | None = None,
+    verify: Verify = True,
+    cert: Cert | None = None,
     server_name: str | None = None,
     max_response: str | int = "10MB",
     no_delay: bool = True,

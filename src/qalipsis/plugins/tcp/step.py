@@ -9,10 +9,11 @@ from typing import Any
 from msgspec import Struct
 
 from qalipsis.engine.builtin import on_value
-from qalipsis.engine.reuse import Openers
+from qalipsis.engine.reuse import CloseStep, Openers
 from qalipsis.engine.step import BeginStep, ExecuteStep, StepContext, StepError, StepRuntime, Strand
 from qalipsis.engine.traffic import fenced
-from qalipsis.errors import ConfigurationError, ServiceUnavailable
+from qalipsis.engine.unavailable import unavailable
+from qalipsis.errors import ConfigurationError
 from qalipsis.language.payloads import payload_bytes
 from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.meters import StepMeters
@@ -37,7 +38,7 @@ def open_request(spec: RequestSpec[Any]) -> BeginStep:
 
 def open_close(spec: CloseSpec[Any]) -> ExecuteStep:
     """What the registry calls for each step that closes a connection."""
-    return CloseStep(spec)
+    return CloseStep(spec, PLUGIN, "connection")
 
 
 class RequestStep:
@@ -119,7 +120,7 @@ class ConnectStep(RequestStep):
         try:
             self.agent = agent_of(self._client, runtime.shared, runtime.clock, runtime.wheel)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{self._place()}: {error}") from error
+            raise ConfigurationError(f"{self._client.location}: {error}") from error
         own = self._spec.timeout_seconds()
         self.timeout = self.agent.settings.timeout if own is None else own
         Openers.of(runtime, PLUGIN).opens(runtime.meters.name, self.agent)
@@ -129,10 +130,7 @@ class ConnectStep(RequestStep):
         try:
             await self.agent.reach()
         except StepError as error:
-            hint = "" if error.kind == "tls" else "\n    start the service, or correct the client's address"
-            raise ServiceUnavailable(
-                f"{self._place()}: {self._client!r} cannot be reached: {error}{hint}"
-            ) from error
+            raise unavailable(error, self._client.location, self._client) from error
 
     def connections(self, minions: int) -> dict[tuple[str, int], int]:
         settings = self._client.settings()
@@ -145,11 +143,6 @@ class ConnectStep(RequestStep):
         request = self.request(context, strand, seat)
         request.connect(self.agent)
         return request
-
-    def _place(self) -> str:
-        """Where the author made the client."""
-        location = self._client.location
-        return f"{location.file}:{location.line}"
 
 
 class ReuseStep(RequestStep):
@@ -182,33 +175,6 @@ class ReuseStep(RequestStep):
         request = self.request(context, strand, seat)
         request.serve(seat.connection)
         return request
-
-
-class CloseStep:
-    """Closes the minion's connection."""
-
-    def __init__(self, spec: CloseSpec[Any]) -> None:
-        self._spec = spec
-
-    async def open(self, runtime: StepRuntime) -> None:
-        self._shared = runtime.shared
-        self._openers: Openers[Agent] = Openers.of(runtime, PLUGIN)
-        self._why = f"the step {runtime.meters.name!r} closed it"
-
-    async def execute(self, context: Any) -> Any:
-        spec = self._spec
-        if spec.client is not None:
-            agent = self._shared.get(spec.client)
-        else:
-            agent = self._openers.behind(spec.step)
-            if agent is None:
-                raise StepError("not-connected", f"there is no step {spec.step!r} that connects")
-        seat = context.minion.resources.get(agent)
-        if seat is not None:
-            seat.leave(self._why)
-        return context.value
-
-    async def aclose(self) -> None: ...
 
 
 class Request(Struct, gc=False):

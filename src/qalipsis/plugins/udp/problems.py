@@ -7,7 +7,7 @@ from typing import Any
 
 from qalipsis.language.addresses import parse_address
 from qalipsis.language.callables import function_problems
-from qalipsis.language.durations import duration_problems, seconds
+from qalipsis.language.durations import limit_problems
 from qalipsis.language.payloads import payload_bytes, payload_problems
 
 LARGEST = 65_507
@@ -19,7 +19,7 @@ def client_problems(client: Any) -> Iterator[str]:
         parse_address(client.address, client.port)
     except ValueError as error:
         yield f"udp.client: {error}"
-    yield from _limit_problems("udp.client timeout", client.timeout)
+    yield from limit_problems("udp.client timeout", client.timeout)
 
 
 def request_problems(spec: Any) -> Iterator[str]:
@@ -37,16 +37,9 @@ def request_problems(spec: Any) -> Iterator[str]:
         if answers == 0:
             yield "matching is given, and answers=0 waits for none; leave one of them out"
     if spec.timeout is not None:
-        yield from _limit_problems("the request's timeout", spec.timeout)
+        yield from limit_problems("the request's timeout", spec.timeout)
 
 
 def name_problems(verb: str, name: Any) -> Iterator[str]:
     if not isinstance(name, str) or not name:
         yield f"{verb} needs the name of the step whose socket it is about, not {name!r}"
-
-
-def _limit_problems(what: str, value: Any) -> Iterator[str]:
-    found = duration_problems(what, value)
-    yield from found
-    if not found and seconds(value) == 0:
-        yield f"{what} cannot be zero"

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from qalipsis.engine.builtin import on_value
-from qalipsis.engine.reuse import Openers
+from qalipsis.engine.reuse import CloseStep, Openers
 from qalipsis.engine.step import BeginStep, ExecuteStep, StepContext, StepError, StepRuntime, Strand
 from qalipsis.engine.traffic import fenced
 from qalipsis.errors import ServiceUnavailable
@@ -36,7 +36,7 @@ def open_request(spec: RequestSpec[Any]) -> BeginStep:
 
 def open_close(spec: CloseSpec[Any]) -> ExecuteStep:
     """What the registry calls for each step that closes a socket."""
-    return CloseStep(spec)
+    return CloseStep(spec, PLUGIN, "socket")
 
 
 class RequestStep:
@@ -118,9 +118,8 @@ class ClientStep(RequestStep):
         try:
             await self.agent.find_address()
         except StepError as error:
-            location = self._client.location
             raise ServiceUnavailable(
-                f"{location.file}:{location.line}: {self._client!r} cannot be reached: {error}\n"
+                f"{self._client.location}: {self._client!r} cannot be reached: {error}\n"
                 "    correct the client's address"
             ) from error
 
@@ -154,33 +153,6 @@ class ReuseStep(RequestStep):
                 "let that step come before this one",
             )
         return agent, seat
-
-
-class CloseStep:
-    """Closes the minion's socket."""
-
-    def __init__(self, spec: CloseSpec[Any]) -> None:
-        self._spec = spec
-
-    async def open(self, runtime: StepRuntime) -> None:
-        self._shared = runtime.shared
-        self._openers: Openers[Agent] = Openers.of(runtime, PLUGIN)
-        self._why = f"the step {runtime.meters.name!r} closed the socket"
-
-    async def execute(self, context: Any) -> Any:
-        spec = self._spec
-        if spec.client is not None:
-            agent = self._shared.get(spec.client)
-        else:
-            agent = self._openers.behind(spec.step)
-            if agent is None:
-                raise StepError("not-connected", f"there is no step {spec.step!r} that opens a socket")
-        seat = context.minion.resources.get(agent)
-        if seat is not None:
-            seat.leave(self._why)
-        return context.value
-
-    async def aclose(self) -> None: ...
 
 
 class Request(Struct, gc=False):
