@@ -95,6 +95,17 @@ async def enter(connection: AsyncConnection, id: int, state: str, at: float) -> 
     await connection.execute(update(CAMPAIGN).where(_ROW.id == id, _ROW.state != state).values(values))
 
 
+async def keep_outcome(
+    connection: AsyncConnection, key: str, failure_reason: str | None, aborter: str | None
+) -> None:
+    values = {
+        "failure_reason": func.coalesce(_ROW.failure_reason, failure_reason, type_=_ROW.failure_reason.type),
+        "aborter": func.coalesce(_ROW.aborter, aborter, type_=_ROW.aborter.type),
+        "version": from_now(),
+    }
+    await connection.execute(update(CAMPAIGN).where(_ROW.key == key).values(values))
+
+
 def in_state(state: str, at: float) -> dict[str, Any]:
     """What changes in a campaign that enters a state; its first beginning and first end stay."""
     values: dict[str, Any] = {"state": str(state)}
