@@ -251,10 +251,7 @@ def summary_of(scenario: ScenarioDescriptor, known_since: datetime) -> ScenarioS
 
 def details_of(details: Details, zones: Sequence[KnownZone]) -> CampaignDetails:
     record, report = details.record, details.report
-    if report is None:
-        figures = _live_figures(record, details.live)
-    else:
-        figures = _final_figures(record, report)
+    figures = _final_figures(record, report) if report else _live_figures(record, details.live)
     common = _common(record)
     resolved = tuple(zone_of(zone) for zone in zones if zone.key in common["zones"])
     return CampaignDetails(**common, resolved_zones=resolved, **figures)
