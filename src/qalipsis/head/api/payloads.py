@@ -1,4 +1,4 @@
-"""What the REST API answers: structs in camel case, with nulls, and how they come from what the head knows."""
+"""What the REST API answers: structs in camel case, with nulls, made of what the head knows."""
 
 from __future__ import annotations
 

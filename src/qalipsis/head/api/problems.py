@@ -1,4 +1,4 @@
-"""Errors as answers: always the same shape, a sentence each, and nothing that is not the client's business."""
+"""Errors as answers: always the same shape, a sentence each, and nothing beyond the client's business."""
 
 from __future__ import annotations
 
@@ -80,6 +80,9 @@ def _problems(extra: Any) -> Iterable[Problem]:
     for each in extra if isinstance(extra, list) else ():
         if isinstance(each, dict) and "message" in each:
             key, source = str(each.get("key", "")), each.get("source")
+            if key == "data":
+                yield Problem(property="campaign", message="a JSON object is expected as the body")
+                continue
             place = ".".join(filter(None, ("campaign", key))) if source in (None, "body") else key
             message = str(each["message"]).partition(" - at ")[0]
             yield Problem(property=place, message=message)

@@ -1,7 +1,7 @@
 """Serves the application from a loop that does other things too, and leaves it clean.
 
 uvicorn, because it is a coroutine on our loop: it takes an open socket, leaves signals alone when told so,
-and ends its connections in order. granian has workers of its own, which would have to be stopped from outside.
+and ends its connections in order. granian has workers of its own, to be stopped from outside.
 """
 
 from __future__ import annotations
