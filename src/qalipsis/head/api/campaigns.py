@@ -10,8 +10,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from qalipsis.head.api.access import User
@@ -36,32 +37,34 @@ _ALL_STATUSES: Final = (
 )
 
 _Request = Request[User, Any, Any]
-_Words = Annotated[list[str] | None, Parameter(query="filter", max_items=100)]
+_Words = Annotated[list[str] | None, QueryParameter(name="filter", max_items=100)]
 
 
 @post("/campaigns", status_code=200, opt={"permission": "create:campaign"}, tags=["campaigns"])
 async def start_campaign(
-    data: CampaignConfiguration, service: CampaignService, request: _Request
+    data: JSONBody[CampaignConfiguration], service: NamedDependency[CampaignService], request: _Request
 ) -> Campaign:
     """Start a campaign; it waits, QUEUED, while another one runs."""
     return campaign_of(await service.start(data, request.user.name))
 
 
 @post("/campaigns/validate", status_code=204, opt={"permission": "create:campaign"}, tags=["campaigns"])
-async def validate_campaign(data: CampaignConfiguration, service: CampaignService) -> None:
+async def validate_campaign(
+    data: JSONBody[CampaignConfiguration], service: NamedDependency[CampaignService]
+) -> None:
     """Check a configuration without starting it."""
     await service.check(data)
 
 
 @get("/campaigns", opt={"permission": "read:campaign"}, tags=["campaigns"])
 async def list_campaigns(
-    service: CampaignService,
+    service: NamedDependency[CampaignService],
     filters: _Words = None,
-    sort: Annotated[str, Parameter(max_length=100)] = "creation:desc",
-    page: Annotated[int, Parameter(ge=0, le=MOST_PAGES)] = 0,
-    size: Annotated[int, Parameter(ge=1, le=MOST_LISTED)] = 20,
-    excluded: Annotated[list[str] | None, Parameter(query="excludedStatuses")] = None,
-    also_excluded: Annotated[list[str] | None, Parameter(query="excluded-status")] = None,
+    sort: Annotated[str, QueryParameter(max_length=100)] = "creation:desc",
+    page: Annotated[int, QueryParameter(ge=0, le=MOST_PAGES)] = 0,
+    size: Annotated[int, QueryParameter(ge=1, le=MOST_LISTED)] = 20,
+    excluded: Annotated[list[str] | None, QueryParameter(name="excludedStatuses")] = None,
+    also_excluded: Annotated[list[str] | None, QueryParameter(name="excluded-status")] = None,
 ) -> Page:
     """A page of the campaigns; filters may hold `*` and `?`, and match name, key, scenario or user."""
     column, is_descending = _sort(sort)
@@ -77,7 +80,9 @@ async def list_campaigns(
 
 
 @get("/campaigns/{keys:str}", opt={"permission": "read:campaign"}, tags=["campaigns"])
-async def show_campaigns(keys: str, service: CampaignService) -> list[CampaignDetails]:
+async def show_campaigns(
+    keys: FromPath[str], service: NamedDependency[CampaignService]
+) -> list[CampaignDetails]:
     """The campaigns of these keys, separated by commas, with live counters while they run."""
     wanted = _split([keys])
     if not 1 <= len(wanted) <= MOST_KEYS:
@@ -87,7 +92,9 @@ async def show_campaigns(keys: str, service: CampaignService) -> list[CampaignDe
 
 
 @get("/campaigns/{key:str}/configuration", opt={"permission": "read:campaign"}, tags=["campaigns"])
-async def show_configuration(key: str, service: CampaignService) -> CampaignConfiguration:
+async def show_configuration(
+    key: FromPath[str], service: NamedDependency[CampaignService]
+) -> CampaignConfiguration:
     """The configuration that the campaign was started with."""
     return await service.configuration(key)
 
@@ -98,7 +105,7 @@ async def show_configuration(key: str, service: CampaignService) -> CampaignConf
     media_type="text/html",
     tags=["campaigns"],
 )
-async def download_report(key: str, service: CampaignService) -> Response[bytes]:
+async def download_report(key: FromPath[str], service: NamedDependency[CampaignService]) -> Response[bytes]:
     """The report as one HTML file that needs nothing else."""
     report = await service.report(key)
     # Drawing the charts of a long campaign would hold up everybody else.
@@ -106,14 +113,17 @@ async def download_report(key: str, service: CampaignService) -> Response[bytes]
     name = re.sub(r"[^\w.-]", "_", key, flags=re.ASCII)
     return Response(
         content.encode(),
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         headers={"Content-Disposition": f'attachment; filename="{name}.html"'},
     )
 
 
 @post("/campaigns/{key:str}/abort", status_code=202, opt={"permission": "abort:campaign"}, tags=["campaigns"])
 async def abort_campaign(
-    key: str, service: CampaignService, request: _Request, hard: bool | None = None
+    key: FromPath[str],
+    service: NamedDependency[CampaignService],
+    request: _Request,
+    hard: FromQuery[bool | None] = None,
 ) -> None:
     """Stop a campaign: softly, so that running passes end, or `hard`, in the query or in a JSON body."""
     is_hard = await _hard_of_body(request) if hard is None else hard
@@ -123,13 +133,15 @@ async def abort_campaign(
 @post(
     "/campaigns/{key:str}/replay", status_code=200, opt={"permission": "create:campaign"}, tags=["campaigns"]
 )
-async def replay_campaign(key: str, service: CampaignService, request: _Request) -> Campaign:
+async def replay_campaign(
+    key: FromPath[str], service: NamedDependency[CampaignService], request: _Request
+) -> Campaign:
     """Start a campaign again as it was configured."""
     return campaign_of(await service.replay(key, request.user.name))
 
 
 @get("/campaigns/{key:str}/stream", opt={"permission": "read:campaign"}, tags=["campaigns"])
-async def follow_campaign(key: str, service: CampaignService) -> ServerSentEvent:
+async def follow_campaign(key: FromPath[str], service: NamedDependency[CampaignService]) -> ServerSentEvent:
     """Server-sent events until the end: `state`, `snapshot` once a second, and `message`."""
     return ServerSentEvent(_events(await service.follow(key)))
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Final
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 
 from qalipsis.errors import QalipsisError
 from qalipsis.head.api.access import OPEN
@@ -19,7 +20,7 @@ async def is_alive() -> dict[str, str]:
 
 
 @get("/health/ready", opt={OPEN: True}, tags=["health"])
-async def is_ready(service: CampaignService) -> Response[dict[str, str]]:
+async def is_ready(service: NamedDependency[CampaignService]) -> Response[dict[str, str]]:
     """UP when the store answers and a factory is there; 503 otherwise."""
     try:
         await service.zones()
@@ -31,7 +32,7 @@ async def is_ready(service: CampaignService) -> Response[dict[str, str]]:
 
 
 @get("/metrics", opt={"permission": "read:campaign"}, media_type="text/plain", tags=["health"])
-async def show_metrics(service: CampaignService) -> Response[str]:
+async def show_metrics(service: NamedDependency[CampaignService]) -> Response[str]:
     """Figures of the head and of the campaign that runs, as Prometheus reads them."""
     live = service.running
     figures: tuple[tuple[str, str, str, float], ...] = (

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from litestar import Request, get
+from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Struct
 
 from qalipsis.config.settings import CampaignValidation
@@ -98,7 +99,8 @@ class CampaignLimits(_Answer, frozen=True, kw_only=True):
 
 @get("/scenarios", opt={"permission": "read:scenario"}, tags=["scenarios"])
 async def list_scenarios(
-    service: CampaignService, sort: Annotated[str, Parameter(max_length=100)] = "name:asc"
+    service: NamedDependency[CampaignService],
+    sort: Annotated[str, QueryParameter(max_length=100)] = "name:asc",
 ) -> list[ScenarioSummary]:
     """What the factories can run."""
     name, _, direction = sort.partition(":")
@@ -109,13 +111,13 @@ async def list_scenarios(
 
 
 @get("/zones", opt={"permission": "read:campaign"}, tags=["zones"])
-async def list_zones(service: CampaignService) -> list[Zone]:
+async def list_zones(service: NamedDependency[CampaignService]) -> list[Zone]:
     """All zones, those that are disabled included."""
     return [zone_of(zone) for zone in await service.zones()]
 
 
 @get("/factories/states", opt={"permission": "read:campaign"}, tags=["factories"])
-async def count_factories(service: CampaignService) -> FactoryStates:
+async def count_factories(service: NamedDependency[CampaignService]) -> FactoryStates:
     """How many factories are in each state."""
     now = datetime.now(UTC)
     counts = Counter(state_of(seen, now) for _, seen in service.factories())
@@ -128,7 +130,7 @@ async def count_factories(service: CampaignService) -> FactoryStates:
 
 
 @get("/factories", opt={"permission": "read:campaign"}, tags=["factories"])
-async def list_factories(service: CampaignService) -> list[Factory]:
+async def list_factories(service: NamedDependency[CampaignService]) -> list[Factory]:
     """Each factory, as it was heard last."""
     now = datetime.now(UTC)
     found = []
@@ -168,13 +170,13 @@ async def list_permissions(request: _Request) -> list[str]:
 
 
 @get("/configuration/security", opt={OPEN: True}, tags=["configuration"])
-async def show_security(gate: Gate) -> Security:
+async def show_security(gate: NamedDependency[Gate]) -> Security:
     """Whether a key is needed."""
     return Security(strategy="API_KEY" if gate.needs_key else "DISABLED")
 
 
 @get("/configuration/campaign", opt={"permission": "read:campaign"}, tags=["configuration"])
-async def show_limits(validation: CampaignValidation) -> CampaignLimits:
+async def show_limits(validation: NamedDependency[CampaignValidation]) -> CampaignLimits:
     """What a campaign may ask for at most."""
     stage = validation.stage
     return CampaignLimits(
