@@ -154,12 +154,30 @@ class InvalidConfiguration(CampaignRefused):
 
 
 def normalised(payload: Any) -> Any:
-    """The payload with words in upper case and single values as lists, where these are expected."""
-    if isinstance(payload, list):
-        return [normalised(each) for each in payload]
-    if not isinstance(payload, dict):
-        return payload
-    return {key: _normal(key, normalised(value)) for key, value in payload.items()}
+    """The payload with words in upper case and single values as lists, where these are expected.
+
+    Only there: a scenario may well be called `stages`.
+    """
+    match payload:
+        case {"scenarios": dict(scenarios)}:
+            payload = payload | {"scenarios": {name: _scenario(each) for name, each in scenarios.items()}}
+        case {}:
+            pass
+        case _:
+            return payload
+    return payload | {"scheduling": _part(payload["scheduling"])} if "scheduling" in payload else payload
+
+
+def _scenario(asked: Any) -> Any:
+    match asked:
+        case {"executionProfile": profile}:
+            return asked | {"executionProfile": _part(profile)}
+        case _:
+            return asked
+
+
+def _part(part: Any) -> Any:
+    return {key: _normal(key, value) for key, value in part.items()} if isinstance(part, dict) else part
 
 
 def _normal(key: str, value: Any) -> Any:

@@ -64,9 +64,9 @@ class Gate:
     def _check_is_local(self, headers: Any) -> None:
         # Without keys, any page that a browser of this machine shows could otherwise start campaigns.
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._host is not None and not is_loopback(urlsplit(f"//{host}").hostname or "", self._host):
+        if self._host is not None and not is_loopback(_name(host), self._host):
             raise PermissionDeniedException("this API is used under the name of this machine only")
-        if origin is not None and origin not in self._origins and urlsplit(origin).netloc != host:
+        if origin is not None and origin not in self._origins and origin.partition("://")[2] != host:
             raise PermissionDeniedException(
                 f"pages of {origin} may not use this API: see server.cors.origins"
             )
@@ -118,6 +118,14 @@ def is_loopback(name: str, host: str = "localhost") -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _sent_key(headers: Any) -> str | None:
