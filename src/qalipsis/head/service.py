@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from qalipsis.clock import Clock
 from qalipsis.cluster.accompanied import accompanied
 from qalipsis.cluster.messages import Handshake
@@ -343,6 +345,9 @@ class CampaignService:
         record = await self.record(key)
         charge = self._charges.get(key)
         if charge is not None:
+            if is_terminal(record.state):
+                # Its report is being written: who reads of an end finds the report too.
+                record = replace(record, status="IN_PROGRESS")
             return Details(record=record, live=charge.stream.live)
         return Details(record=record, report=await self._store.report(key))
 
