@@ -84,7 +84,7 @@ class CampaignService:
     """Campaigns over the factories of one head, which runs one at a time; others wait for their turn.
 
     `serve` does the work, everything else may be called while it runs. A store that `is_alone` is used by
-    this process only: what it holds unfinished at the start was left behind by a head that died.
+    this process only: what it holds unfinished was left behind by a head that died.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class CampaignService:
         self._is_alone = is_alone
         self.defaults = defaults
         self._charges: dict[str, _Charge] = {}
+        self._arriving: set[str] = set()
         self._waiting: deque[_Charge] = deque()
         self._changed = asyncio.Event()
         self._is_closing = False
@@ -125,34 +126,11 @@ class CampaignService:
             raise CampaignRefused("this head is being stopped and takes no campaigns any more")
         if len(self._waiting) >= MOST_WAITING:
             raise CampaignRefused(f"{MOST_WAITING} campaigns are waiting already; abort some of them first")
-        scenarios = tuple(
-            CampaignScenario(name=name, minions=each.minions_count, zones=each.zones or {})
-            for name, each in configuration.scenarios.items()
-        )
-        record = await self._store.create_campaign(
-            NewCampaign(
-                key=request.key,
-                name=configuration.name,
-                scenarios=scenarios,
-                speed_factor=configuration.speed_factor,
-                configuration=campaign_configuration.to_kept(configuration),
-                configurer=user,
-            )
-        )
-        claim = await self._store.claim(record.key, self._head, LEASE_SECONDS)
-        if claim is None:
-            return record  # another head of this store was quicker, and runs it
-        charge = _Charge(
-            request=request,
-            claim=claim,
-            stream=LiveStream(StateEntered(state=record.state, status=record.status)),
-            timeout=campaign_configuration.timeout_seconds(configuration),
-            is_hard_timeout=bool(configuration.hard_timeout),
-        )
-        self._charges[record.key] = charge
-        self._waiting.append(charge)
-        self._changed.set()
-        return record
+        self._arriving.add(request.key)
+        try:
+            return await self._take(configuration, request, user)
+        finally:
+            self._arriving.discard(request.key)
 
     async def replay(self, key: str, user: str) -> CampaignRecord:
         """Run a campaign again, as it was asked for."""
@@ -240,8 +218,7 @@ class CampaignService:
         """Run what waits, one campaign after the other, until `aclose`."""
         self._has_ended.clear()
         try:
-            if self._is_alone:
-                await self._clear_up()
+            await self._clear_up()
             await accompanied(self._work(), self._renew())
         finally:
             self._has_ended.set()
@@ -256,6 +233,38 @@ class CampaignService:
         for charge in list(self._charges.values()):
             await self._abort(charge, is_hard, "because the head was stopped")
         await self._has_ended.wait()
+
+    async def _take(
+        self, configuration: CampaignConfiguration, request: CampaignRequest, user: str
+    ) -> CampaignRecord:
+        scenarios = tuple(
+            CampaignScenario(name=name, minions=each.minions_count, zones=each.zones or {})
+            for name, each in configuration.scenarios.items()
+        )
+        record = await self._store.create_campaign(
+            NewCampaign(
+                key=request.key,
+                name=configuration.name,
+                scenarios=scenarios,
+                speed_factor=configuration.speed_factor,
+                configuration=campaign_configuration.to_kept(configuration),
+                configurer=user,
+            )
+        )
+        claim = await self._store.claim(record.key, self._head, LEASE_SECONDS)
+        if claim is None:
+            return record  # another head of this store was quicker, and runs it
+        charge = _Charge(
+            request=request,
+            claim=claim,
+            stream=LiveStream(StateEntered(state=record.state, status=record.status)),
+            timeout=campaign_configuration.timeout_seconds(configuration),
+            is_hard_timeout=bool(configuration.hard_timeout),
+        )
+        self._charges[record.key] = charge
+        self._waiting.append(charge)
+        self._changed.set()
+        return record
 
     async def _work(self) -> None:
         while True:
@@ -325,9 +334,14 @@ class CampaignService:
                     _log.error("%s", error)
                 except QalipsisError as error:
                     _log.warning("a lease was not renewed: %s", error)
+            with suppress(QalipsisError):
+                await self._clear_up()
 
     async def _clear_up(self) -> None:
-        for key in await self._store.claimable():
+        """Give up what a head that died has left behind, once its lease has ended."""
+        for key in await self._store.claimable() if self._is_alone else ():
+            if key in self._charges or key in self._arriving:
+                continue
             _log.warning("campaign %s is given up: %s", key, LEFT_BEHIND)
             await self._store.save_state(key, Phase.FAILED, self._epoch())
             await self._store.save_outcome(key, failure_reason=LEFT_BEHIND)
