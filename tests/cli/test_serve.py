@@ -19,9 +19,12 @@ import pytest
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "first.py"
 ENDLESS = """
-    from qalipsis import scenario
+    from qalipsis import profile, scenario
 
     endless = scenario("endless", minions=4).start().returns(1).delay("20ms").named("nap").iterate(100_000)
+    quick = scenario("quick", minions=2).start().returns(1)
+    steady = profile.arrival_rate(10, over="90s")
+    long = scenario("long", minions=2, profile=steady).start().returns(1)
 """
 
 
@@ -84,7 +87,7 @@ def ready(head: Head) -> None:
 
 def test_campaigns_are_run_stopped_and_reported_over_http(head: Head) -> None:
     ready(head)
-    assert [each["name"] for each in head.get("/scenarios")] == ["endless", "first"]
+    assert [each["name"] for each in head.get("/scenarios")] == ["endless", "first", "long", "quick"]
     # There is no shop: it fails, and the next one runs all the same.
     failing = head.start("first", 10)
     running = head.start("endless", 3)
@@ -102,6 +105,18 @@ def test_campaigns_are_run_stopped_and_reported_over_http(head: Head) -> None:
     assert b"endless by REST" in head.ask("GET", f"/campaigns/{running}/report")
     with pytest.raises(HTTPError, match="404"):
         head.get("/campaigns/nothing")
+
+
+def test_a_campaign_that_is_refused_leaves_the_factory_free(tmp_path: Path) -> None:
+    head = Head(tmp_path, "-c", "campaign.configuration.validation.max-execution-duration=20s")
+    try:
+        ready(head)
+        refused, next_one = head.start("long", 2), head.start("quick", 2)
+        assert "the profiles take 90 s" in head.until(refused, "FAILED")["failureReason"]
+        assert head.until(next_one, "SUCCESSFUL", "FAILED")["status"] == "SUCCESSFUL"
+    finally:
+        head.process.kill()
+        head.process.communicate()
 
 
 def test_ctrl_c_ends_the_campaign_and_the_process(head: Head, tmp_path: Path) -> None:
