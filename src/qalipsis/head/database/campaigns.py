@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, exists, func, literal, or_, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,7 +25,7 @@ from qalipsis.head.campaign_list import (
     status_of,
 )
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_REPORT, CAMPAIGN_SCENARIO
-from qalipsis.head.database.sql import from_now, insert
+from qalipsis.head.database.sql import Words, from_now, insert
 
 _ROW = CAMPAIGN.c
 _SORTS: dict[str, ColumnElement[Any]] = {
@@ -99,8 +99,8 @@ async def keep_outcome(
     connection: AsyncConnection, key: str, failure_reason: str | None, aborter: str | None
 ) -> None:
     values = {
-        "failure_reason": func.coalesce(_ROW.failure_reason, failure_reason, type_=_ROW.failure_reason.type),
-        "aborter": func.coalesce(_ROW.aborter, aborter, type_=_ROW.aborter.type),
+        "failure_reason": func.coalesce(_ROW.failure_reason, literal(failure_reason, Words())),
+        "aborter": func.coalesce(_ROW.aborter, literal(aborter, Words())),
         "version": from_now(),
     }
     await connection.execute(update(CAMPAIGN).where(_ROW.key == key).values(values))
