@@ -16,19 +16,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from qalipsis.clock import Clock
 from qalipsis.cluster.accompanied import accompanied
 from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.memory import MemoryTransport
 from qalipsis.cluster.publisher import Publisher
+from qalipsis.cluster.transport import Transport
 from qalipsis.config.settings import Settings
 from qalipsis.factory.kit import Kit
 from qalipsis.factory.session import Identity, Session
 from qalipsis.factory.supervisor import MakeBody
 from qalipsis.factory.worker_process import WorkerProcess
 from qalipsis.factory.worker_task import WorkerTask
+from qalipsis.head.api_keys import KeyRing
 from qalipsis.head.limits import Limits
 from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
 from qalipsis.head.reception import Reception
+from qalipsis.head.service import CampaignService
 from qalipsis.head.store import MemoryStore
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
@@ -87,25 +91,10 @@ async def open_run(
     clock = SystemClock() if kit is None else kit.make_clock(None)
     incarnation = time.time_ns() // 1_000_000
     transport, store = MemoryTransport(), MemoryStore()
-    identity = Identity(
-        node=settings.factory.node_id or socket.gethostname(),
-        incarnation=incarnation,
-        zone=settings.factory.zone,
-        tenant=settings.factory.tenant,
-        tags=settings.factory.tags,
-    )
     workers = _workers(settings.factory.workers) if kit is None else 0
-    make_body: MakeBody
-    if workers:
-        make_body = partial(WorkerProcess, settings.logging)
-    else:
-        make_body = WorkerTask if kit is None else partial(WorkerTask, kit=kit)
-    session = Session(transport, clock, identity, max(1, workers), make_body)
+    session = _session(settings, transport, clock, incarnation, workers, kit)
     try:
-        events = settings.events
-        levels = {"": events.root, **events.level} if events.export.enabled else None
-        loaded = await session.load(request.paths, _resolved(request.properties), levels)
-        request.check_keys(loaded.property_keys)
+        await _load(session, request)
         publisher = Publisher(transport, Sender("head", incarnation))
         # No lease: the workers die with this process, so nothing else has to stop them.
         reception = Reception(transport, publisher, settings.head.heartbeat_delay, lease_seconds=None)
@@ -116,6 +105,101 @@ async def open_run(
         await session.aclose()
         await transport.aclose()
         await store.aclose()
+
+
+class Standalone:
+    """A head and a factory in this process: campaigns are started through the service."""
+
+    def __init__(
+        self,
+        session: Session,
+        reception: Reception,
+        service: CampaignService,
+        keys: KeyRing,
+        timeout_seconds: float,
+    ) -> None:
+        self.service = service
+        self.keys = keys
+        self._session = session
+        self._reception = reception
+        self._timeout_seconds = timeout_seconds
+
+    async def serve(self) -> None:
+        """Run the campaigns that are started, until the service is closed."""
+        await accompanied(
+            self.service.serve(), self._reception.serve(), self._session.serve(self._timeout_seconds)
+        )
+
+
+@asynccontextmanager
+async def open_standalone(request: RunRequest) -> AsyncIterator[Standalone]:
+    """Start the workers, load the scenarios, open the store; leaves no process behind.
+
+    Raises what `open_run` raises, and ServiceUnavailable when the store is away.
+    """
+    # An extra, and slow to import: `qalipsis run` must not wait for it.
+    from qalipsis.head.database.database import open_database
+    from qalipsis.head.database.key_table import DatabaseKeys
+    from qalipsis.head.database.store import DatabaseStore
+
+    settings, clock, transport = request.settings, SystemClock(), MemoryTransport()
+    incarnation = time.time_ns() // 1_000_000
+    workers = _workers(settings.factory.workers)
+    session = _session(settings, transport, clock, incarnation, workers)
+    try:
+        await _load(session, request)
+        async with open_database(settings.datasource) as database:
+            store = DatabaseStore(database)
+            publisher = Publisher(transport, Sender("head", incarnation))
+            reception = Reception(transport, publisher, settings.head.heartbeat_delay, lease_seconds=None)
+            service = CampaignService(
+                store,
+                reception,
+                clock,
+                _campaign(request, workers),
+                lambda asked, watch: Orchestrator(
+                    transport, publisher, reception, store, clock, asked, watch
+                ),
+                head=f"{socket.gethostname()}-{incarnation}",
+                is_alone=settings.datasource.host is None,
+            )
+            yield Standalone(
+                session, reception, service, DatabaseKeys(database), settings.factory.handshake.timeout
+            )
+    finally:
+        await session.aclose()
+        await transport.aclose()
+
+
+def _session(
+    settings: Settings,
+    transport: Transport,
+    clock: Clock,
+    incarnation: int,
+    workers: int,
+    kit: Kit | None = None,
+) -> Session:
+    """The factory of this process; without workers, minions are a task of it."""
+    identity = Identity(
+        node=settings.factory.node_id or socket.gethostname(),
+        incarnation=incarnation,
+        zone=settings.factory.zone,
+        tenant=settings.factory.tenant,
+        tags=settings.factory.tags,
+    )
+    make_body: MakeBody
+    if workers:
+        make_body = partial(WorkerProcess, settings.logging)
+    else:
+        make_body = WorkerTask if kit is None else partial(WorkerTask, kit=kit)
+    return Session(transport, clock, identity, max(1, workers), make_body)
+
+
+async def _load(session: Session, request: RunRequest) -> None:
+    events = request.settings.events
+    levels = {"": events.root, **events.level} if events.export.enabled else None
+    loaded = await session.load(request.paths, _resolved(request.properties), levels)
+    request.check_keys(loaded.property_keys)
 
 
 def _workers(configured: int | None) -> int:

@@ -93,7 +93,7 @@ def cpu_seconds(run: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "standalone", "list", "validate", "report", "db", "zones", "demo"]
+    "command", ["run", "standalone", "list", "validate", "report", "db", "zones", "keys", "demo"]
 )
 def test_each_command_explains_its_options_and_the_exit_codes(tmp_path: Path, command: str) -> None:
     result = qalipsis(command, "--help", folder=tmp_path)
@@ -117,7 +117,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
         (("run", "x.py", "-c"), "expected one argument"),
         (("report", "x.json", "--format", "pdf"), "invalid choice: 'pdf'"),
         (("report", "nowhere.json"), "cannot read nowhere.json: No such file or directory"),
-        (("standalone", "x.py"), "add --autostart"),
+        (("standalone", "x.py", "-s", "a"), "--scenarios belongs to --autostart"),
         (("list", "shop.py", "-c", "server.port"), "write `-c key=value`"),
         (("list", "shop.py", "-c", "server.port=x"), "server.port cannot be 'x'"),
         (("list", "shop.py", "-c", "shop.itme=x"), "did you mean shop.item?"),

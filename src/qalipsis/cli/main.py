@@ -26,7 +26,12 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 
 def _standalone(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-a", "--autostart", action="store_true", help="start the campaign at once")
+    parser.add_argument(
+        "-a", "--autostart", action="store_true", help="run one campaign at once, without a REST API"
+    )
+    parser.add_argument(
+        "--insecure", action="store_true", help="need no API key, even on an address that others reach"
+    )
     _run(parser)
 
 
@@ -70,14 +75,27 @@ def _zones(parser: argparse.ArgumentParser) -> None:
     arguments.add_debug(parser)
 
 
+def _keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("create", "list", "revoke"), help="a revoked key stays listed")
+    parser.add_argument(
+        "key", nargs="?", metavar="NAME", help="a name for a new key, or the reference of one"
+    )
+    parser.add_argument(
+        "--role", choices=("reader", "tester", "administrator"), help="what its owner may do; default: tester"
+    )
+    arguments.add_configuration(parser)
+    arguments.add_debug(parser)
+
+
 COMMANDS = (
     Command("run", "run the scenarios of PATH at once, on this machine, and report", _run),
-    Command("standalone", "head and factory in one process", _standalone),
+    Command("standalone", "serve the REST API, head and factory in one process, until Ctrl-C", _standalone),
     Command("list", "show the scenarios of PATH", _list),
     Command("validate", "check the scenarios and the configuration, and show every mistake", _list),
     Command("report", "show a report.json again, or make another form of it", _report),
     Command("db", "create or upgrade the tables of the store, or show their revision", _db),
     Command("zones", "list, add or disable the zones that campaigns may ask for", _zones),
+    Command("keys", "create, list or revoke the keys of the REST API", _keys),
     Command("demo", "run a campaign against a small shop, bundled and started on loopback", _demo),
 )
 RUNNERS = {
@@ -88,6 +106,7 @@ RUNNERS = {
     "report": "qalipsis.cli.rendering:render",
     "db": "qalipsis.cli.database:manage",
     "zones": "qalipsis.cli.zones:manage",
+    "keys": "qalipsis.cli.keys:manage",
     "demo": "qalipsis.cli.demo:demo",
 }
 

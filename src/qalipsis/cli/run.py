@@ -33,10 +33,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def standalone(options: argparse.Namespace) -> int:
-    """As `run`; without a REST API there is no other way yet to start a campaign."""
-    if not options.autostart:
-        raise UsageError("`standalone` has no campaign to run; add --autostart, or use `qalipsis run`")
-    return run(options)
+    """With --autostart as `run`, and otherwise a REST API through which campaigns are started."""
+    if options.autostart:
+        return run(options)
+    for name in ("scenarios", "report_dir"):
+        if getattr(options, name):
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--{option} belongs to --autostart: over the REST API, each campaign says what it runs"
+            )
+    # What a server needs is an extra, and slow to import.
+    from qalipsis.cli.serve import serve
+
+    return serve(load(overrides=arguments.overrides(options)), options)
 
 
 def run_campaign(

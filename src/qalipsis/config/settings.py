@@ -31,12 +31,20 @@ LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "OFF")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cors:
+    origins: Annotated[
+        tuple[str, ...], list_of(TEXT), "Origins whose pages may use the REST API, `https://host:port` each."
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     port: Annotated[int, whole(0, 65535), "Port of the REST API and the GUI; 0 picks a free one."] = 8400
     host: Annotated[
         str | None, TEXT, "Address the head listens on; unset: `127.0.0.1` standalone, `0.0.0.0` for a head."
     ] = None
     api_root: Annotated[str, TEXT, "Path under which the REST API is served."] = "/api"
+    cors: Cors = Cors()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

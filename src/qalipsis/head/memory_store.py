@@ -87,6 +87,16 @@ class MemoryStore:
             raise key_taken(new.key)
         return self._keep(new).record
 
+    async def save_outcome(
+        self, campaign: str, *, failure_reason: str | None = None, aborter: str | None = None
+    ) -> None:
+        if (kept := self._kept.get(campaign)) is not None:
+            self._change(
+                kept,
+                failure_reason=kept.record.failure_reason or failure_reason,
+                aborter=kept.record.aborter or aborter,
+            )
+
     async def reschedule(self, new: NewCampaign) -> CampaignRecord:
         kept = self._kept.get(new.key)
         if kept is None or kept.record.state != Phase.SCHEDULED or kept.record.owner is not None:

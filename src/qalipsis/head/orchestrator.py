@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
@@ -160,6 +161,26 @@ class Orchestrator:
             await self._events.put(received)
 
     async def _drive(self) -> Report:
+        try:
+            return await self._drive_to_the_end()
+        except Exception:
+            await self._dismiss()
+            raise
+
+    async def _dismiss(self) -> None:
+        """Have the factories forget a campaign that failed, so that they are free for the next one."""
+        waiting = set(self._campaign.factories)
+        with suppress(TimeoutError, QalipsisError):
+            async with asyncio.timeout(life.CLOSING_SECONDS):
+                await self._direct(CloseCampaign())
+                while waiting:
+                    event = await self._events.get()
+                    if isinstance(event, Received) and isinstance(
+                        event.message, messages.Final | DirectiveIgnored
+                    ):
+                        waiting.discard(event.source)
+
+    async def _drive_to_the_end(self) -> Report:
         self._schedule_tick()
         await self._step(life.Requested())
         while not self._campaign.is_over:

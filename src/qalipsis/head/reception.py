@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 
+from qalipsis.clock import Clock
 from qalipsis.cluster import topics
 from qalipsis.cluster.inbox import Inbox
 from qalipsis.cluster.messages import (
@@ -19,8 +22,19 @@ from qalipsis.cluster.messages import (
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.transport import Transport
 from qalipsis.errors import FactoryError
+from qalipsis.head.campaign_list import moment
+from qalipsis.system_clock import SystemClock
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Sighting:
+    """When a factory came, and what it said last."""
+
+    arrived_at: datetime
+    heard_at: datetime
+    heartbeat: Heartbeat | None = None
 
 
 class Reception:
@@ -32,13 +46,16 @@ class Reception:
         publisher: Publisher,
         heartbeat_seconds: float,
         lease_seconds: float | None,
+        clock: Clock | None = None,
     ) -> None:
         self._publisher = publisher
         self._inbox = Inbox(transport, topics.HANDSHAKE)
-        self._heartbeat_seconds = heartbeat_seconds
         self._lease_seconds = lease_seconds
         self._arrived = asyncio.Condition()
+        self._clock = clock or SystemClock()
+        self.heartbeat_seconds = heartbeat_seconds
         self.factories: dict[str, Handshake] = {}
+        self.seen: dict[str, Sighting] = {}
 
     async def serve(self) -> None:
         """Answer handshakes and heartbeats until the transport closes."""
@@ -47,6 +64,8 @@ class Reception:
                 case Handshake():
                     await self._welcome(received.message)
                 case Heartbeat():
+                    if (seen := self.seen.get(received.source)) is not None:
+                        seen.heard_at, seen.heartbeat = self._now(), received.message
                     reply = HeartbeatReply(
                         lease_s=self._lease_seconds,
                         committed=received.message.sequence,
@@ -79,8 +98,12 @@ class Reception:
             return
         await self._publisher.say(
             topics.node(factory.node),
-            HandshakeAccepted(heartbeat_s=self._heartbeat_seconds, lease_s=self._lease_seconds),
+            HandshakeAccepted(heartbeat_s=self.heartbeat_seconds, lease_s=self._lease_seconds),
         )
         async with self._arrived:
             self.factories[factory.node] = factory
+            self.seen[factory.node] = Sighting(self._now(), self._now())
             self._arrived.notify_all()
+
+    def _now(self) -> datetime:
+        return moment(self._clock.epoch(self._clock.now()))

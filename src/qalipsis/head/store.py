@@ -41,6 +41,11 @@ class Store(Protocol):
     async def create_campaign(self, new: NewCampaign) -> CampaignRecord:
         """Keep a campaign in state SCHEDULED; raises CampaignRefused when its key is taken."""
 
+    async def save_outcome(
+        self, campaign: str, *, failure_reason: str | None = None, aborter: str | None = None
+    ) -> None:
+        """Why a campaign failed, or who stopped it; the first of each stays, None says nothing."""
+
     async def reschedule(self, new: NewCampaign) -> CampaignRecord:
         """Replace what was asked for; raises CampaignRefused unless it is SCHEDULED and unclaimed."""
 

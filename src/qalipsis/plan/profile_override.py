@@ -19,9 +19,7 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Factor = Annotated[float, Meta(gt=0, le=1_000_000)]
 
 
-class _Override(
-    Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, tag_field="profile"
-):
+class _Override(Struct, frozen=True, kw_only=True, rename="camel", tag_field="profile"):
     pass
 
 
@@ -44,7 +42,7 @@ class ProgressingVolume(_Override, frozen=True, tag="PROGRESSING_VOLUME"):
     max_minions_count_pro_launch: Count
 
 
-class _AnyStage(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class _AnyStage(Struct, frozen=True, kw_only=True, rename="camel"):
     ramp_up_duration_ms: PeriodOrZero
     total_duration_ms: Period
     resolution_ms: Period = 500

@@ -84,6 +84,20 @@ async def check_states(store: Store) -> None:
     assert (record.start, record.end) == (_moment(1), _moment(3))
 
 
+async def check_outcome(store: Store) -> None:
+    """Who stopped a campaign and why it failed stay as they were first told."""
+    key = _key()
+    await store.save_outcome(key, aborter="nobody")
+    assert await store.campaign(key) is None
+    await store.save_state(key, "RUNNING", AT)
+    await store.save_outcome(key, aborter="alice")
+    await store.save_outcome(key, aborter="bob", failure_reason="no \0 power")
+    record = await _known(store, key)
+    assert record.aborter == "alice"
+    assert record.failure_reason is not None
+    assert record.failure_reason.startswith("no ")
+
+
 async def check_report(store: Store) -> None:
     """The report comes back as it was, whatever people wrote in it, and the first one stays."""
     report = sample_report(_key())
@@ -392,6 +406,7 @@ async def check_meters(store: Store) -> None:
 CHECKS: Final[tuple[Check, ...]] = (
     check_timeline,
     check_states,
+    check_outcome,
     check_report,
     check_campaign,
     check_reschedule,

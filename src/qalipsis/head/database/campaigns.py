@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, exists, func, literal, or_, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,7 +25,7 @@ from qalipsis.head.campaign_list import (
     status_of,
 )
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_REPORT, CAMPAIGN_SCENARIO
-from qalipsis.head.database.sql import from_now, insert
+from qalipsis.head.database.sql import Words, from_now, insert
 
 _ROW = CAMPAIGN.c
 _SORTS: dict[str, ColumnElement[Any]] = {
@@ -93,6 +93,17 @@ async def enter(connection: AsyncConnection, id: int, state: str, at: float) -> 
     """Move a campaign that is driven by this process alone."""
     values = in_state(state, at) | {"version": from_now()}
     await connection.execute(update(CAMPAIGN).where(_ROW.id == id, _ROW.state != state).values(values))
+
+
+async def keep_outcome(
+    connection: AsyncConnection, key: str, failure_reason: str | None, aborter: str | None
+) -> None:
+    values = {
+        "failure_reason": func.coalesce(_ROW.failure_reason, literal(failure_reason, Words())),
+        "aborter": func.coalesce(_ROW.aborter, literal(aborter, Words())),
+        "version": from_now(),
+    }
+    await connection.execute(update(CAMPAIGN).where(_ROW.key == key).values(values))
 
 
 def in_state(state: str, at: float) -> dict[str, Any]:

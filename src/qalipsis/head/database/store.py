@@ -44,6 +44,12 @@ class DatabaseStore:
         async with self._transaction() as connection:
             return await campaigns.create(connection, new)
 
+    async def save_outcome(
+        self, campaign: str, *, failure_reason: str | None = None, aborter: str | None = None
+    ) -> None:
+        async with self._transaction() as connection:
+            await campaigns.keep_outcome(connection, campaign, failure_reason, aborter)
+
     async def reschedule(self, new: NewCampaign) -> CampaignRecord:
         async with self._transaction() as connection:
             return await campaigns.reschedule(connection, new)

@@ -1,0 +1,88 @@
+"""Errors as answers: always the same shape, a sentence each, and nothing beyond the client's business."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, SerializationException
+
+from qalipsis.errors import QalipsisError, ServiceUnavailable
+from qalipsis.head.api.payloads import Errors, Problem
+from qalipsis.head.campaign_configuration import InvalidConfiguration
+from qalipsis.head.service import UnknownCampaign
+
+UNEXPECTED = "An unexpected error occurred"
+
+_log = logging.getLogger(__name__)
+
+_Request = Request[Any, Any, Any]
+
+
+def refuse(request: _Request, error: HTTPException) -> Response[Errors]:
+    """What the framework found: an unknown address, a body that cannot be read, a lacking permission."""
+    match error.status_code:
+        case 404:
+            errors: tuple[str | Problem, ...] = (f"there is nothing at {request.url.path}",)
+        case 405:
+            errors = (f"{request.method} is not possible at {request.url.path}",)
+        case 413:
+            errors = ("the request is too large",)
+        case status if status >= 500:
+            return fail(request, error)
+        case _:
+            errors = tuple(_problems(error.extra)) or (_sentence(error),)
+    return _answer(errors, error.status_code, error.headers)
+
+
+def explain(request: _Request, error: QalipsisError) -> Response[Errors]:
+    """What we refuse on purpose."""
+    match error:
+        case InvalidConfiguration():
+            errors: tuple[str | Problem, ...] = tuple(
+                Problem(property=each.property, message=each.message) for each in error.problems
+            )
+            return _answer(errors, 400)
+        case UnknownCampaign():
+            return _answer((str(error),), 404)
+        case ServiceUnavailable():
+            _log.warning("%s %s: %s", request.method, request.url.path, error)
+            return _answer(("a service that the head needs is away; try again later",), 503)
+        case _:
+            return _answer((str(error),), 400)
+
+
+def fail(request: _Request, error: Exception) -> Response[Errors]:
+    """A mistake of ours: the log has everything, under an id that the answer names in a header."""
+    id = secrets.token_hex(8)
+    _log.error("%s %s failed, correlation id %s", request.method, request.url.path, id, exc_info=error)
+    return _answer((UNEXPECTED,), 500, {"X-Correlation-Id": id})
+
+
+def _answer(
+    errors: tuple[str | Problem, ...], status: int, headers: dict[str, str] | None = None
+) -> Response[Errors]:
+    return Response(
+        Errors(errors=errors), status_code=status, media_type="application/json", headers=headers or {}
+    )
+
+
+def _sentence(error: HTTPException) -> str:
+    if isinstance(error.__cause__, SerializationException) or isinstance(error, SerializationException):
+        return "the body is not the JSON that is expected here"
+    return error.detail
+
+
+def _problems(extra: Any) -> Iterable[Problem]:
+    for each in extra if isinstance(extra, list) else ():
+        if isinstance(each, dict) and "message" in each:
+            key, source = str(each.get("key", "")), each.get("source")
+            if key == "data":
+                yield Problem(property="campaign", message="a JSON object is expected as the body")
+                continue
+            place = ".".join(filter(None, ("campaign", key))) if source in (None, "body") else key
+            message = str(each["message"]).partition(" - at ")[0]
+            yield Problem(property=place, message=message)

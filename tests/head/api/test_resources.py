@@ -1,0 +1,72 @@
+"""What surrounds campaigns over the REST API."""
+
+from __future__ import annotations
+
+import pytest
+
+from qalipsis.head.api.resources import iso
+from qalipsis.head.zones import Zone
+from tests.head.api.desk import Desk, open_client
+
+
+async def test_scenarios_zones_and_factories_are_shown() -> None:
+    desk = Desk()
+    desk.welcome()
+    await desk.store.add_zone(Zone(key="eu", title="Europe", enabled=False))
+    async with open_client(desk) as client:
+        scenarios = (await client.get("/api/scenarios?sort=name:desc")).json()
+        assert [each["name"] for each in scenarios] == ["stages", "browse"]
+        assert scenarios[1]["directedAcyclicGraphs"][0]["numberOfSteps"] == 1
+        assert (await client.get("/api/scenarios?sort=colour")).status_code == 400
+        (zone,) = (await client.get("/api/zones")).json()
+        assert zone == {
+            "key": "eu",
+            "title": "Europe",
+            "description": None,
+            "imagePath": None,
+            "enabled": False,
+        }
+        states = (await client.get("/api/factories/states")).json()
+        assert states == {"idle": 0, "registered": 1, "unhealthy": 0, "offline": 0}
+        (factory,) = (await client.get("/api/factories")).json()
+        assert (factory["node"], factory["state"], factory["campaign"]) == ("node", "REGISTERED", None)
+
+
+async def test_limits_and_the_user_are_shown() -> None:
+    async with open_client(Desk()) as client:
+        limits = (await client.get("/api/configuration/campaign")).json()["validation"]
+        assert (limits["maxMinionsCount"], limits["maxExecutionDuration"]) == (1_000_000, "PT1H")
+        assert limits["stage"]["minResolution"] is None
+        profile = (await client.get("/api/users/profile")).json()
+        assert profile["user"]["username"] == "local"
+        assert len((await client.get("/api/users/permissions")).json()) == 11
+        assert (await client.get("/api/configuration/security")).json() == {"strategy": "DISABLED"}
+
+
+async def test_a_head_is_ready_when_a_factory_has_come() -> None:
+    desk = Desk()
+    async with open_client(desk) as client:
+        assert (await client.get("/health/live")).status_code == 200
+        assert (await client.get("/health/ready")).status_code == 503
+        desk.welcome()
+        assert (await client.get("/health/ready")).json() == {"status": "UP"}
+        metrics = (await client.get("/metrics")).text
+        assert "\nqalipsis_factories 1\n" in metrics
+
+
+async def test_the_api_describes_itself_and_loads_nothing_from_elsewhere() -> None:
+    async with open_client(Desk()) as client:
+        described = (await client.get("/api/openapi.json")).json()
+        assert described["openapi"].startswith("3.1")
+        assert "/api/campaigns/{key}/abort" in described["paths"]
+        page = await client.get("/api/docs")
+        assert page.status_code == 200
+        assert "/api/campaigns/{key}/abort" in page.text
+        assert "://" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "PT0S"), (0.5, "PT0.5S"), (90, "PT1M30S"), (3600, "PT1H"), (90_000, "PT25H")]
+)
+def test_durations_are_told_as_iso(seconds: float, text: str) -> None:
+    assert iso(seconds) == text
