@@ -24,6 +24,9 @@ async def client(desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+UPSIDE_DOWN = {"profile": "time_frame", "periodInMs": 9, "timeFrameInMs": 1}
+
+
 async def start(client: httpx.AsyncClient, **changes: Any) -> str:
     answer = await client.post("/api/campaigns", json=configuration(**changes))
     assert answer.status_code == 200, answer.text
@@ -33,8 +36,8 @@ async def start(client: httpx.AsyncClient, **changes: Any) -> str:
 async def test_a_campaign_is_started_watched_and_reported(desk: Desk, client: httpx.AsyncClient) -> None:
     key = await start(client, speedFactor=2, startOffsetMs=300, somethingElse=1)
     run = await desk.run_of(0)
-    assert (run.request.patterns, run.request.speed_factor, run.request.start_offset) == (
-        ("browse",),
+    assert (list(run.request.scenarios), run.request.speed_factor, run.request.start_offset) == (
+        ["browse"],
         2.0,
         0.3,
     )
@@ -125,7 +128,7 @@ async def test_a_campaign_is_replayed_as_it_was_configured(desk: Desk, client: h
     assert again.status_code == 200
     assert again.json()["key"] != key
     (await desk.run_of(0)).go()
-    assert (await desk.run_of(1)).request.minions_per_scenario == 25
+    assert (await desk.run_of(1)).request.scenarios["browse"].minions == 25
 
 
 async def test_the_stream_tells_everything_until_the_end(desk: Desk, client: httpx.AsyncClient) -> None:
@@ -176,13 +179,13 @@ async def test_campaigns_are_listed_by_page(desk: Desk, client: httpx.AsyncClien
         ),
         (
             {"scenarios": {"stages": {"minionsCount": 5}}},
-            "campaign.scenarios[stages].minionsCount",
-            "has 4 minions",
+            "campaign.scenarios[stages]",
+            "the stages of its profile start 4",
         ),
         (
-            {"scenarios": {"browse": {"minionsCount": 1, "executionProfile": {"profile": "immediately"}}}},
-            "campaign.scenarios[browse].executionProfile",
-            "DEFAULT",
+            {"scenarios": {"browse": {"minionsCount": 1, "executionProfile": UPSIDE_DOWN}}},
+            "campaign.scenarios[browse]",
+            "periodInMs 9 is longer than timeFrameInMs 1",
         ),
         ({"scheduledAt": "2030-01-01T00:00:00Z"}, "campaign.scheduledAt", "cannot be scheduled"),
     ],
