@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from qalipsis.plugins.brokers.ending import end
+
 Opened = TypeVar("Opened")
 
 
@@ -32,8 +34,7 @@ class Opening(Generic[Opened]):
         """Give up what is being opened."""
         task = self._task
         if task is not None:
-            task.cancel()
-            await asyncio.wait((task,))
+            await end(task)
 
     async def _run(self) -> Opened:
         return await self._open()

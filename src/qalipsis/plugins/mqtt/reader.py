@@ -13,6 +13,7 @@ from qalipsis.engine.unavailable import unavailable
 from qalipsis.errors import ConfigurationError
 from qalipsis.plugins.brokers.bad_records import BadRecords
 from qalipsis.plugins.brokers.connect import Connector
+from qalipsis.plugins.brokers.ending import end
 from qalipsis.plugins.brokers.inbox import Inbox
 from qalipsis.plugins.brokers.payload import decoder
 from qalipsis.plugins.brokers.recovery import recovered
@@ -80,8 +81,7 @@ class SubscribeReader:
 
     async def aclose(self) -> None:
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait((self._keeper,))
+            await end(self._keeper)
             self._keeper = None
         if self._connection is not None:
             self._connection.close(forget=True)

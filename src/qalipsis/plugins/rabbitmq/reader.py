@@ -20,6 +20,7 @@ from qalipsis.engine.unavailable import unavailable
 from qalipsis.errors import ConfigurationError
 from qalipsis.plugins.brokers.bad_records import BadRecords
 from qalipsis.plugins.brokers.connect import Connector
+from qalipsis.plugins.brokers.ending import end
 from qalipsis.plugins.brokers.inbox import Inbox
 from qalipsis.plugins.brokers.payload import decoder
 from qalipsis.plugins.brokers.recovery import recovered
@@ -127,8 +128,7 @@ class QueueReader:
 
     async def aclose(self) -> None:
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait((self._keeper,))
+            await end(self._keeper)
             self._keeper = None
         session, self._session = self._session, None
         if session is not None:

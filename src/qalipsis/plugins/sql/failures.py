@@ -66,7 +66,7 @@ def failure(error: Exception, place: str) -> StepError:
 def connect_failure(error: Exception, place: str, limit: float) -> StepError:
     """Why no connection to `place` could be opened within `limit` seconds."""
     if isinstance(error, TimeoutError):
-        return StepError("connect-timeout", f"{place} did not let us in within {limit:.3g} s")
+        return StepError("connect-timeout", f"{place} did not let us in within {limit:.2g} s")
     if _is_refused(error):
         return StepError("connect-refused", f"{place} refuses connections")
     kind = _kind(error)
