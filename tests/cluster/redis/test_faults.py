@@ -40,19 +40,26 @@ class Campaign:
         self.messages = messages
         self.inbox = Inbox(head, self.topic)
         self.effects: Counter[tuple[str, int]] = Counter()
+        self._has_begun = asyncio.Event()
+        self._may_listen = asyncio.Event()
+        self._may_listen.set()
         self._publishers = [
             Publisher(transport, Sender(f"factory-{number}", 1)) for number, transport in enumerate(factories)
         ]
 
-    async def run(self, fault: Callable[[], Awaitable[object]] | None = None) -> None:
-        """Until the head has all messages; the fault strikes after a third of them."""
+    async def run(self, fault: Callable[[], Awaitable[object]]) -> None:
+        """Until the head has all messages.
+
+        The fault strikes when the head is so far behind that Redis holds messages nobody has read yet.
+        """
         async with asyncio.timeout(60):
             listening = asyncio.create_task(self._listen())
             publishing = [asyncio.create_task(self._report(publisher)) for publisher in self._publishers]
-            while len(self.effects) < self.messages * FACTORIES / 3:
-                await asyncio.sleep(0.005)
-            if fault is not None:
-                await fault()
+            await self._has_begun.wait()
+            self._may_listen.clear()
+            await asyncio.sleep(0.8)
+            await fault()
+            self._may_listen.set()
             await asyncio.gather(*publishing)
             await listening
         assert set(self.effects.values()) == {1}
@@ -60,7 +67,7 @@ class Campaign:
     async def _report(self, publisher: Publisher) -> None:
         for _ in range(self.messages):
             await publisher.say(self.topic, SNAPSHOT)
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.001)
 
     async def _listen(self) -> None:
         last: dict[str, int] = {}
@@ -68,11 +75,13 @@ class Campaign:
             assert received.sequence == last.get(received.source, 0) + 1
             last[received.source] = received.sequence
             self.effects[received.source, received.sequence] += 1
+            self._has_begun.set()
+            await self._may_listen.wait()
             if len(self.effects) == self.messages * FACTORIES:
                 return
 
 
-async def campaign_at(service: Redis | RedisCluster, opened: Opener, messages: int = 400) -> Campaign:
+async def campaign_at(service: Redis | RedisCluster, opened: Opener, messages: int = 800) -> Campaign:
     head, *factories = [await opened(service) for _ in range(1 + FACTORIES)]
     return Campaign(head, factories, messages)
 
@@ -144,22 +153,30 @@ async def test_a_failover_loses_and_doubles_nothing(opened: Opener) -> None:
             assert master is not None
             [victim] = [node for node in cluster.nodes if node.port == master.port]
         await replicas_are_in_step(victim)
+
+        async def crash() -> None:
+            """Of a master whose replica does not have its last moments."""
+            async with Client(host=victim.host, port=victim.port) as client:
+                await client.acl_setuser("default", commands=["-psync", "-sync"])
+                await client.client_kill_filter(_type="replica")
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(victim.kill)
+
         began = time.monotonic()
-        await campaign.run(lambda: asyncio.to_thread(victim.kill))
+        await campaign.run(crash)
         assert time.monotonic() - began < 20
 
 
 async def test_a_cluster_is_asked_for_another_home_when_slots_move(opened: Opener) -> None:
     with running_redis_cluster() as cluster:
-        campaign = await campaign_at(cluster, opened, messages=300)
+        campaign = await campaign_at(cluster, opened)
 
         async def fail_over_in_order() -> None:
             async with ClusterClient.from_url(cluster.urls[0]) as client:
                 master = client.get_node_from_key(keys.stream(campaign.topic))
                 assert master is not None
-                [heir] = [
-                    node for node in client.get_replicas() if await is_replica_of(node.port, master.port)
-                ]
+                replicas = [(node, await master_of(node.port)) for node in client.get_replicas()]
+                [heir] = [node for node, of in replicas if of == master.port]
             async with Client(host=heir.host, port=heir.port) as client:
                 await client.execute_command("CLUSTER", "FAILOVER")
 
@@ -176,10 +193,9 @@ async def replicas_are_in_step(master: Redis) -> None:
             await asyncio.sleep(0.1)
 
 
-async def is_replica_of(port: int, master_port: int) -> bool:
+async def master_of(port: int) -> int:
     async with Client(host="127.0.0.1", port=port) as client:
-        replication = await client.info("replication")
-        return bool(replication.get("master_port") == master_port)
+        return int((await client.info("replication"))["master_port"])
 
 
 async def test_publishing_waits_while_redis_is_away(redis_server: Redis, opened: Opener) -> None:
@@ -267,7 +283,7 @@ async def test_chaos_and_a_wipe_lose_and_double_nothing(
 
     head, *factories = [await opened(redis_server) for _ in range(1 + FACTORIES)]
     chaos = ChaosTransport(head, seed, drop=0.1, duplicate=0.1, reorder=0.1)
-    await Campaign(chaos, list(factories), 400).run(wipe)
+    await Campaign(chaos, list(factories), 800).run(wipe)
     assert min(chaos.dropped, chaos.duplicated, chaos.reordered) > 50
 
 
