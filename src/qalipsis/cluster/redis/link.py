@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -24,7 +24,8 @@ class Link:
     def __init__(self, node: Node, address: Address) -> None:
         self.node = node
         self._address = address
-        self._connection = _connection(node, address)
+        self._connection = _connection(node, address, self._log_in)
+        self._stream: asyncio.StreamWriter | None = None
         self.is_open = False
 
     async def open(self) -> None:
@@ -63,12 +64,21 @@ class Link:
     async def aclose(self) -> None:
         """Close; what is under way fails."""
         self.is_open = False
+        stream, self._stream = self._stream, None
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._connection.disconnect()
+                if stream is not None:
+                    # The driver may not have waited for a goodbye that TLS expects from the other side.
+                    stream.transport.abort()
+                    await stream.wait_closed()
+
+    async def _log_in(self, connection: Connection) -> None:
+        self._stream = connection._writer
+        await connection.on_connect()
 
 
-def _connection(node: Node, address: Address) -> Connection:
+def _connection(node: Node, address: Address, log_in: Callable[[Connection], Awaitable[None]]) -> Connection:
     options: dict[str, Any] = {
         "host": node.host,
         "port": node.port,
@@ -79,6 +89,7 @@ def _connection(node: Node, address: Address) -> Connection:
         "socket_timeout": None,
         "socket_connect_timeout": address.timeout_seconds,
         "socket_keepalive": True,
+        "redis_connect_func": log_in,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }

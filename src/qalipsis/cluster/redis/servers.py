@@ -71,7 +71,8 @@ class Servers:
         except Passing as error:
             await self.aclose()
             raise ServiceUnavailable(
-                f"{error}; start it and let {self.address.who} in, or correct redis.uri (redis.uris)"
+                f"{error}; start it, let {self.address.who} in from this machine, or correct redis.uri "
+                f"(redis.uris of a cluster); {_scheme_hint(self.address)}"
             ) from error
         except BaseException:
             await self.aclose()
@@ -217,6 +218,12 @@ class _Pool:
         free, self._free = self._free, []
         for link in free:
             await link.aclose()
+
+
+def _scheme_hint(address: Address) -> str:
+    if address.verify is None:
+        return "a port with TLS wants rediss://"
+    return "a port without TLS wants redis://"
 
 
 def _slots(answer: Iterable[Any], asked: Node) -> Iterable[tuple[int, int, Node]]:
