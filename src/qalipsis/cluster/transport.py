@@ -56,7 +56,8 @@ class Transport(Protocol):
     - `publish` returns once the broker has the message. When it raises or is cancelled, the message may have
       been published or not.
     - Until a reader has acknowledged the message, the publisher's transport keeps a copy, and publishes it
-      again when the broker has lost it. A topic holds only so much: then `publish` waits for its reader.
+      again when the broker has lost it: only what it loses after the publisher has ended is gone. A topic
+      holds only so much: then `publish` waits for its reader.
     - While the broker is away `publish` waits. When that takes too long it raises TransportClosed, which
       names broker and topic; the transport is closed from then on, and who wants to go on opens another.
 

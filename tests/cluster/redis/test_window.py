@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from qalipsis.cluster.redis.window import FIRST_QUIET_SECONDS, LONGEST_QUIET_SECONDS, REPEAT_SECONDS, Window
+from qalipsis.cluster.redis.window import FIRST_QUIET_SECONDS, LONGEST_QUIET_SECONDS, Window
 
 
 def filled(count: int, **bounds: int) -> Window:
@@ -37,19 +37,47 @@ def test_an_old_or_impossible_acknowledgement_changes_nothing() -> None:
     assert (window.first, window.last) == (3, 3)
 
 
-def test_what_is_missing_is_sent_again_with_all_after_it_but_not_at_once_again() -> None:
+def test_what_is_missing_is_sent_again_with_all_after_it() -> None:
     window = filled(5)
     window.sent(5, now=0)
     window.acknowledged(1, now=0)
     window.missing(3, now=10)
     assert numbers(window) == [3, 4, 5]
-    window.sent(5, now=10)
-    window.missing(3, now=10 + REPEAT_SECONDS / 2)
-    assert window.is_sent
-    window.missing(3, now=10 + REPEAT_SECONDS)
-    assert numbers(window) == [3, 4, 5]
     window.acknowledged(4, now=12)
     assert numbers(window) == [5]
+
+
+def test_a_reader_that_does_not_get_on_gets_ever_more_time() -> None:
+    window = filled(5)
+    window.sent(5, now=0)
+    now, repeats = 0.0, []
+    while now < 100:
+        window.missing(2, now)
+        if not window.is_sent:
+            repeats.append(now)
+            window.sent(5, now)
+        now += 0.25
+    assert repeats == [0, 1, 3, 7, 15, 31, 61, 91]
+
+
+def test_a_reader_that_gets_on_is_not_disturbed() -> None:
+    window = filled(50)
+    window.sent(50, now=0)
+    window.missing(2, now=0)
+    window.sent(50, now=0)
+    for second in range(1, 40):
+        window.missing(2 + second, now=second)
+        assert window.is_sent
+    window.missing(41, now=40.5)
+    assert window.is_sent
+    window.missing(41, now=42)
+    assert numbers(window)[0] == 41
+    window.sent(50, now=42)
+    window.missing(None, now=43)
+    window.add(b"51")
+    window.sent(51, now=43)
+    window.missing(51, now=43)  # lost since
+    assert numbers(window) == [51]
 
 
 def test_what_is_let_go_or_not_sent_yet_cannot_be_missing() -> None:

@@ -20,6 +20,8 @@ LIFE_SECONDS: Final = 86_400
 """Keys that nobody has used for so long go by themselves."""
 
 PAGE: Final = 200
+FETCHED_AT_ONCE: Final = 16
+"""Entries whose length nobody knows."""
 DEAD_LETTERS: Final = 1000
 IDLE_CONSUMER_MS: Final = 60_000
 
@@ -92,7 +94,7 @@ class Group:
         while True:
             [pending] = await self._ask(("XPENDING", self._stream, NAME, start, "+", PAGE, self._consumer))
             left = {id.decode(): attempts for id, _, _, attempts in pending if id.decode() not in known}
-            for id, [answer] in zip(left, await self._fetch(left), strict=True):
+            for id, [answer] in zip(left, await self._fetch(tuple(left)), strict=True):
                 if answer is None:
                     gone.append(id)
                 else:
@@ -101,10 +103,11 @@ class Group:
                 return found, gone
             start = f"({pending[-1][0].decode()}"
 
-    async def _fetch(self, ids: Collection[str]) -> list[list[Any]]:
-        if not ids:
-            return []
-        answers = await self._ask(*(("XRANGE", self._stream, id, id) for id in ids))
+    async def _fetch(self, ids: Sequence[str]) -> list[list[Any]]:
+        answers: list[Any] = []
+        for number in range(0, len(ids), FETCHED_AT_ONCE):
+            few = ids[number : number + FETCHED_AT_ONCE]
+            answers += await self._ask(*(("XRANGE", self._stream, id, id) for id in few))
         return [answer or [None] for answer in answers]
 
     async def read(self, lane: Lane, count: int, block_seconds: float) -> list[Entry | Strange]:

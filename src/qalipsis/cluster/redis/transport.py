@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
 
@@ -22,6 +22,8 @@ PATIENCE_SECONDS: Final = 30.0
 
 REMOVED_SECONDS: Final = 10
 """How long it stays written that a topic was removed, for its publishers to see."""
+
+_log = logging.getLogger(__name__)
 
 
 class RedisTransport:
@@ -125,6 +127,9 @@ class RedisTransport:
             self._fail(TransportClosed(f"{error}: messages of {topic} cannot be carried any more"))
         except ServiceUnavailable as error:
             self._fail(error)
+        except Exception as error:  # a mistake of ours must not leave anybody waiting for ever
+            _log.exception("the transport of %s failed", topic)
+            self._fail(TransportClosed(f"the transport failed with {error!r}"))
 
     def _fail(self, error: QalipsisError) -> None:
         """Nothing can be carried any more, by anybody."""
@@ -146,5 +151,4 @@ class RedisTransport:
 
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait([task])

@@ -12,8 +12,9 @@ MOST_BYTES: Final = 64 << 20
 FIRST_QUIET_SECONDS: Final = 0.5
 """Without news from the reader for so long, it is told how far the messages go: it may have lost some."""
 LONGEST_QUIET_SECONDS: Final = 8.0
-REPEAT_SECONDS: Final = 1.0
-"""The reader gets so much time for what was sent to it again."""
+FIRST_REPEAT_SECONDS: Final = 1.0
+LONGEST_REPEAT_SECONDS: Final = 30.0
+"""A reader that does not get on with what was sent to it again may only be slow: it gets ever more time."""
 
 
 class Window:
@@ -26,7 +27,10 @@ class Window:
         self.held_bytes = 0
         self._quiet = FIRST_QUIET_SECONDS
         self._reminder_at = 0.0
+        self._missing: int | None = None
+        self._repeated_to = 0
         self._repeat_at = 0.0
+        self._repeat_seconds = FIRST_REPEAT_SECONDS
         self.first = 1
         """The number of the oldest message held; the ones before are acknowledged."""
         self.next_sent = 1
@@ -88,11 +92,23 @@ class Window:
         self._reminder_at = now + self._quiet
         return True
 
-    def missing(self, number: int, now: float) -> None:
-        """The reader has got later messages, or knows of them, and not this one."""
-        if self.first <= number < self.next_sent and now >= self._repeat_at:
-            self.next_sent = number
-            self._repeat_at = now + REPEAT_SECONDS
+    def missing(self, number: int | None, now: float) -> None:
+        """The reader has not got this one and knows of later ones; None when it misses nothing."""
+        before, self._missing = self._missing, number
+        if number is None or not self.first <= number < self.next_sent:
+            return
+        if number != before and before is not None and number <= self._repeated_to:
+            # It gets on with what is on its way to it.
+            self._repeat_at = now + self._repeat_seconds
+            return
+        if number != before:
+            self._repeat_seconds = FIRST_REPEAT_SECONDS
+        elif now < self._repeat_at:
+            return
+        self._repeated_to = self.next_sent - 1
+        self.next_sent = number
+        self._repeat_at = now + self._repeat_seconds
+        self._repeat_seconds = min(LONGEST_REPEAT_SECONDS, 2 * self._repeat_seconds)
 
     def is_reminder_due(self, now: float) -> bool:
         """Whether the reader is to be told, without a message, how far the messages go."""

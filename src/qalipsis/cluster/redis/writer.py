@@ -20,7 +20,7 @@ HURRIED_LOOK_SECONDS: Final = 0.02
 """The same while the window is full and publishers wait."""
 
 MOST_AT_ONCE: Final = 256
-MOST_BYTES_AT_ONCE: Final = 4 << 20
+MOST_BYTES_AT_ONCE: Final = 1 << 20
 
 LIFE_SECONDS: Final = 86_400
 """Keys that nobody has used for so long go by themselves."""
@@ -150,8 +150,7 @@ class Writer:
         receipt = Receipt.read(text.decode())
         if self._window.acknowledged(receipt.acknowledged, now):
             self._room.set()
-        if receipt.missing is not None:
-            self._window.missing(receipt.missing, now)
+        self._window.missing(receipt.missing, now)
 
     def _begin_again(self) -> None:
         """The topic was removed: nobody will ask for what was sent before."""
