@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,10 +58,13 @@ def free_port() -> int:
             return port
 
 
-def answers(port: int, question: bytes, beginning: bytes) -> bool:
+def answers(port: int, question: bytes, beginning: bytes, tls: ssl.SSLContext | None = None) -> bool:
     """Whether the server on `port` answers `question` with bytes that start with `beginning`."""
     try:
-        with socket.create_connection((HOST, port), timeout=1.0) as connection:
+        with ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection((HOST, port), timeout=1.0))
+            if tls is not None:
+                connection = stack.enter_context(tls.wrap_socket(connection, server_hostname=HOST))
             connection.sendall(question)
             answer = b""
             while len(answer) < len(beginning) and (more := connection.recv(4096)):

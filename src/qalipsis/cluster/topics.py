@@ -1,4 +1,7 @@
-"""The names under which messages travel."""
+"""The names under which messages travel.
+
+What stands in braces lives together: a broker of several nodes keeps all topics of a campaign on one.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,11 @@ def node(node: str) -> str:
     return f"node:{node}"
 
 
+def directives(campaign: str, node: str) -> str:
+    """What the head of a campaign says to one of its factories."""
+    return f"{{{campaign}}}:dir:{node}"
+
+
 def feedback(campaign: str) -> str:
     """What the factories of a campaign report."""
-    return f"{campaign}:feedback"
+    return f"{{{campaign}}}:feedback"

@@ -1,0 +1,1 @@
+"""The light cluster's transport: streams of Redis, standalone or cluster."""

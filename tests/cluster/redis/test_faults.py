@@ -1,0 +1,314 @@
+"""Redis restarts, is wiped, freezes and fails over in the middle of a campaign, and nobody notices."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis as Client
+from redis.asyncio.cluster import RedisCluster as ClusterClient
+
+from qalipsis.cluster import topics
+from qalipsis.cluster.codec import Sender
+from qalipsis.cluster.inbox import Inbox
+from qalipsis.cluster.messages import ScenarioEnded, SnapshotTaken
+from qalipsis.cluster.publisher import Publisher
+from qalipsis.cluster.redis import keys
+from qalipsis.cluster.transport import Transport
+from qalipsis.errors import TransportClosed
+from qalipsis.testing.chaos import ChaosTransport
+from tests.services.redis import Redis, RedisCluster, running_redis_cluster
+
+from .conftest import Opener
+
+SNAPSHOT = SnapshotTaken(worker=0, piece=0, pieces=1, data=bytes(1000))
+FACTORIES = 3
+
+
+class Campaign:
+    """Three factories that report, each over a transport of its own, and a head that listens."""
+
+    def __init__(self, head: Transport, factories: list[Transport], messages: int) -> None:
+        self.topic = topics.feedback(uuid4().hex)
+        self.messages = messages
+        self.inbox = Inbox(head, self.topic)
+        self.effects: Counter[tuple[str, int]] = Counter()
+        self._has_begun = asyncio.Event()
+        self._may_listen = asyncio.Event()
+        self._may_listen.set()
+        self._publishers = [
+            Publisher(transport, Sender(f"factory-{number}", 1)) for number, transport in enumerate(factories)
+        ]
+
+    async def run(self, fault: Callable[[], Awaitable[object]]) -> None:
+        """Until the head has all messages.
+
+        The fault strikes when the head is so far behind that Redis holds messages nobody has read yet.
+        """
+        async with asyncio.timeout(60):
+            listening = asyncio.create_task(self._listen())
+            publishing = [asyncio.create_task(self._report(publisher)) for publisher in self._publishers]
+            await self._has_begun.wait()
+            self._may_listen.clear()
+            await asyncio.sleep(0.8)
+            await fault()
+            self._may_listen.set()
+            await asyncio.gather(*publishing)
+            await listening
+        assert set(self.effects.values()) == {1}
+
+    async def _report(self, publisher: Publisher) -> None:
+        for _ in range(self.messages):
+            await publisher.say(self.topic, SNAPSHOT)
+            await asyncio.sleep(0.001)
+
+    async def _listen(self) -> None:
+        last: dict[str, int] = {}
+        async for received in self.inbox.messages():
+            assert received.sequence == last.get(received.source, 0) + 1
+            last[received.source] = received.sequence
+            self.effects[received.source, received.sequence] += 1
+            self._has_begun.set()
+            await self._may_listen.wait()
+            if len(self.effects) == self.messages * FACTORIES:
+                return
+
+
+async def campaign_at(service: Redis | RedisCluster, opened: Opener, messages: int = 800) -> Campaign:
+    head, *factories = [await opened(service) for _ in range(1 + FACTORIES)]
+    return Campaign(head, factories, messages)
+
+
+async def test_a_restart_loses_and_doubles_nothing(redis_server: Redis, opened: Opener) -> None:
+    async def restart() -> None:
+        await asyncio.to_thread(redis_server.stop)
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(redis_server.start)
+
+    await (await campaign_at(redis_server, opened)).run(restart)
+
+
+async def test_a_crash_loses_and_doubles_nothing(redis_server: Redis, opened: Opener) -> None:
+    async def crash() -> None:
+        await asyncio.to_thread(redis_server.kill)
+        await asyncio.to_thread(redis_server.start)
+
+    await (await campaign_at(redis_server, opened)).run(crash)
+
+
+async def test_a_wipe_loses_and_doubles_nothing(redis_server: Redis, opened: Opener) -> None:
+    async def wipe() -> None:
+        async with Client.from_url(redis_server.url) as client:
+            await client.flushall()
+
+    await (await campaign_at(redis_server, opened)).run(wipe)
+
+
+async def test_a_restart_without_data_loses_and_doubles_nothing(redis_server: Redis, opened: Opener) -> None:
+    async def wipe_and_restart() -> None:
+        async with Client.from_url(redis_server.url) as client:
+            await client.flushall()
+        await asyncio.to_thread(redis_server.kill)
+        await asyncio.to_thread(redis_server.start)
+
+    await (await campaign_at(redis_server, opened)).run(wipe_and_restart)
+
+
+async def test_what_nobody_has_read_survives_a_wipe(redis_server: Redis, opened: Opener) -> None:
+    factory, head = await opened(redis_server), await opened(redis_server)
+    topic = topics.feedback(uuid4().hex)
+    publisher = Publisher(factory, Sender("factory", 1))
+    for _ in range(50):
+        await publisher.say(topic, SNAPSHOT)
+    async with Client.from_url(redis_server.url) as client:
+        await client.flushall()
+    messages = Inbox(head, topic).messages()
+    async with asyncio.timeout(15):
+        assert [(await anext(messages)).sequence for _ in range(50)] == list(range(1, 51))
+
+
+async def test_a_frozen_server_is_waited_for(redis_server: Redis, opened: Opener) -> None:
+    async def freeze() -> None:
+        if redis_server.server is None or redis_server.server.pid is None:
+            pytest.skip("somebody else's server is not stopped")
+        os.kill(redis_server.server.pid, signal.SIGSTOP)
+        await asyncio.sleep(4)  # longer than the timeout
+        os.kill(redis_server.server.pid, signal.SIGCONT)
+
+    await (await campaign_at(redis_server, opened)).run(freeze)
+
+
+async def test_a_failover_loses_and_doubles_nothing(opened: Opener) -> None:
+    with running_redis_cluster() as cluster:
+        campaign = await campaign_at(cluster, opened)
+        async with ClusterClient.from_url(cluster.urls[0]) as client:
+            master = client.get_node_from_key(keys.stream(campaign.topic))
+            assert master is not None
+            [victim] = [node for node in cluster.nodes if node.port == master.port]
+        await replicas_are_in_step(victim)
+
+        async def crash() -> None:
+            """Of a master whose replica does not have its last moments."""
+            async with Client(host=victim.host, port=victim.port) as client:
+                await client.acl_setuser("default", commands=["-psync", "-sync"])
+                await client.client_kill_filter(_type="replica")
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(victim.kill)
+
+        began = time.monotonic()
+        await campaign.run(crash)
+        assert time.monotonic() - began < 20
+
+
+async def test_a_cluster_is_asked_for_another_home_when_slots_move(opened: Opener) -> None:
+    with running_redis_cluster() as cluster:
+        campaign = await campaign_at(cluster, opened)
+
+        async def fail_over_in_order() -> None:
+            async with ClusterClient.from_url(cluster.urls[0]) as client:
+                master = client.get_node_from_key(keys.stream(campaign.topic))
+                assert master is not None
+                replicas = [(node, await master_of(node.port)) for node in client.get_replicas()]
+                [heir] = [node for node, of in replicas if of == master.port]
+            async with Client(host=heir.host, port=heir.port) as client:
+                await client.execute_command("CLUSTER", "FAILOVER")
+
+        await replicas_are_in_step(cluster.nodes[0])
+        await campaign.run(fail_over_in_order)
+
+
+async def replicas_are_in_step(master: Redis) -> None:
+    async with Client(host=master.host, port=master.port) as client, asyncio.timeout(20):
+        while True:
+            replication = await client.info("replication")
+            if replication.get("connected_slaves") and replication["slave0"]["state"] == "online":
+                return
+            await asyncio.sleep(0.1)
+
+
+async def master_of(port: int) -> int:
+    async with Client(host="127.0.0.1", port=port) as client:
+        return int((await client.info("replication"))["master_port"])
+
+
+async def test_publishing_waits_while_redis_is_away(redis_server: Redis, opened: Opener) -> None:
+    transport = await opened(redis_server)
+    topic = topics.feedback(uuid4().hex)
+    await transport.publish(topic, b"1")
+    assert transport.is_connected
+    await asyncio.to_thread(redis_server.stop)
+    try:
+        waiting = asyncio.create_task(transport.publish(topic, b"2"))
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        assert not transport.is_connected
+    finally:
+        await asyncio.to_thread(redis_server.start)
+    await asyncio.wait_for(waiting, 10)
+    assert transport.is_connected
+
+
+async def test_a_redis_that_stays_away_closes_the_transport(redis_server: Redis, opened: Opener) -> None:
+    transport = await opened(redis_server, patience_seconds=0.6)
+    read, published = topics.feedback(uuid4().hex), topics.feedback(uuid4().hex)
+    subscription = transport.subscribe(read)
+    reading = asyncio.create_task(anext(subscription))
+    await transport.publish(published, b"1")
+    await asyncio.to_thread(redis_server.stop)
+    try:
+        named = rf"{redis_server.address}.*{published}"
+        with pytest.raises(TransportClosed, match=named):
+            await asyncio.wait_for(transport.publish(published, b"2"), 10)
+        with pytest.raises(TransportClosed, match=read):
+            await asyncio.wait_for(reading, 10)
+        with pytest.raises(TransportClosed, match=named):
+            await transport.publish(published, b"3")
+        with pytest.raises(TransportClosed):
+            await anext(transport.subscribe(read))
+    finally:
+        await asyncio.to_thread(redis_server.start)
+
+
+READER = """
+import asyncio, sys
+from qalipsis.cluster.redis.address import from_settings
+from qalipsis.cluster.redis.transport import RedisTransport
+from qalipsis.config.secret import Secret
+from qalipsis.config.settings import Redis
+
+async def main(url, topic):
+    transport = RedisTransport(from_settings(Redis(uri=Secret(url))))
+    await transport.open()
+    delivery = await anext(transport.subscribe(topic))
+    print(delivery.attempt, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_what_a_killed_reader_had_comes_to_the_next(redis_server: Redis, opened: Opener) -> None:
+    transport = await opened(redis_server)
+    topic = topics.feedback(uuid4().hex)
+    for number in range(20):
+        await transport.publish(topic, b"%d" % number)
+    for attempt in (1, 2):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", READER, redis_server.url, topic), stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 20) == b"%d\n" % attempt
+        process.kill()
+        await process.wait()
+    subscription = transport.subscribe(topic)
+    deliveries = [await asyncio.wait_for(anext(subscription), 10) for _ in range(20)]
+    assert [each.body for each in deliveries] == [b"%d" % number for number in range(20)]
+    assert deliveries[0].attempt == 3
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_chaos_and_a_wipe_lose_and_double_nothing(
+    redis_server: Redis, opened: Opener, seed: int
+) -> None:
+    async def wipe() -> None:
+        async with Client.from_url(redis_server.url) as client:
+            await client.flushall()
+
+    head, *factories = [await opened(redis_server) for _ in range(1 + FACTORIES)]
+    chaos = ChaosTransport(head, seed, drop=0.1, duplicate=0.1, reorder=0.1)
+    await Campaign(chaos, list(factories), 800).run(wipe)
+    assert min(chaos.dropped, chaos.duplicated, chaos.reordered) > 50
+
+
+async def test_a_restart_in_mid_campaign_of_a_head_loses_nothing(redis_server: Redis, opened: Opener) -> None:
+    factory = await opened(redis_server)
+    topic, publisher = topics.feedback(uuid4().hex), Publisher(factory, Sender("factory", 1))
+    committed: list[int] = []
+
+    async def report() -> None:
+        for _ in range(300):
+            await publisher.say(topic, ScenarioEnded(scenario="a", at=0.0))
+
+    reporting = asyncio.create_task(report())
+    async with asyncio.timeout(30):
+        while len(committed) < 300:
+            head = await opened(redis_server)
+            letters = Inbox(head, topic).letters()
+            for _ in range(min(60, 300 - len(committed))):
+                letter = await anext(letters)
+                if letter.received.sequence not in committed:
+                    committed.append(letter.received.sequence)
+                if (
+                    letter.received.sequence % 3
+                ):  # the head dies between some commits and their acknowledgement
+                    letter.acknowledge()
+            await head.aclose()
+    await reporting
+    assert committed == list(range(1, 301))
