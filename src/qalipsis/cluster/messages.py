@@ -29,7 +29,10 @@ class Handshake(Struct, frozen=True, kw_only=True, tag="handshake"):
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
-    """The factory is there; `clock` are epoch seconds of its machine, `sequence` the last it has sent."""
+    """The factory is there; `clock` are epoch seconds of its machine, `sequence` the last it has sent.
+
+    Said to the reception, and to the head of its campaign while it has one.
+    """
 
     state: str
     sequence: int
@@ -39,14 +42,18 @@ class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
     memory_bytes: int = 0
 
 
+class Farewell(Struct, frozen=True, kw_only=True, tag="farewell"):
+    """The factory ends in order, and works for nobody any more."""
+
+
 # From the head: to a factory as a whole
 
 
 class HandshakeAccepted(Struct, frozen=True, kw_only=True, tag="handshake_accepted"):
-    """The factory belongs to the head. It sends a heartbeat every `heartbeat_s`.
+    """The factory belongs to the cluster. It sends a heartbeat every `heartbeat_s`.
 
-    It stops all traffic by itself when its lease is not renewed for `lease_s`; None when it lives and dies
-    with its head anyway.
+    While it works for a campaign, it stops all traffic by itself when the head of that campaign does not
+    renew its lease for `lease_s`; None when it lives and dies with its head anyway.
     """
 
     heartbeat_s: float
@@ -59,12 +66,26 @@ class HandshakeRefused(Struct, frozen=True, kw_only=True, tag="handshake_refused
     reason: str
 
 
+class HandshakeWanted(Struct, frozen=True, kw_only=True, tag="handshake_wanted"):
+    """The head was sent a heartbeat of a factory that it does not know: it is to introduce itself again."""
+
+
 class HeartbeatReply(Struct, frozen=True, kw_only=True, tag="heartbeat_reply"):
-    """Renews the lease; everything up to `committed` need not be sent again; `clock` is the heartbeat's."""
+    """The answer to a heartbeat, which it knows by its `clock`.
+
+    From the head of a campaign, among its directives, it renews the factory's lease: by `lease_s` from the
+    moment the heartbeat was sent. Everything up to `committed` is in the store.
+    """
 
     lease_s: float | None
     committed: int
     clock: float
+
+
+class Shutdown(Struct, frozen=True, kw_only=True, tag="shutdown"):
+    """The factory is needed no more and ends in order."""
+
+    reason: str
 
 
 # From the head: directives of a campaign, each answered once
@@ -188,6 +209,12 @@ class ScenarioEnded(Struct, frozen=True, kw_only=True, tag="scenario_ended"):
     at: float
 
 
+class LeaseEnded(Struct, frozen=True, kw_only=True, tag="lease_ended"):
+    """No head renewed the factory's lease, so it interrupted everything by itself; `at` in epoch seconds."""
+
+    at: float
+
+
 class Final(Struct, frozen=True, kw_only=True, tag="final"):
     """The last word on a campaign: the counters of every worker, by worker and scenario."""
 
@@ -195,11 +222,23 @@ class Final(Struct, frozen=True, kw_only=True, tag="final"):
     ledgers: dict[int, dict[str, tuple[int, ...]]]
 
 
-Presence = Handshake | Heartbeat
-Reply = HandshakeAccepted | HandshakeRefused | HeartbeatReply
+# From a head: to the one that drives the campaign
+
+
+class StopWanted(Struct, frozen=True, kw_only=True, tag="stop_wanted"):
+    """The campaign is to be stopped; `by` says in whose name, as in `stopped softly by anna`."""
+
+    is_hard: bool
+    by: str
+
+
+Presence = Handshake | Heartbeat | Farewell
+Reply = HandshakeAccepted | HandshakeRefused | HandshakeWanted | HeartbeatReply | Shutdown
 Directive = (
     AssignFactory | DeclareMinions | WarmUp | StartMinions | StopScenario | AbortCampaign | CloseCampaign
 )
 Answer = DirectiveDone | DirectiveIgnored | DirectiveFailed
-Feedback = Answer | WorkerState | SnapshotTaken | WorkerSilent | Fault | ScenarioEnded | Final
-Message = Presence | Reply | Directive | Feedback
+Feedback = (
+    Answer | Heartbeat | WorkerState | SnapshotTaken | WorkerSilent | Fault | ScenarioEnded | LeaseEnded | Final
+)
+Message = Presence | Reply | Directive | Feedback | StopWanted

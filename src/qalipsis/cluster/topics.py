@@ -9,9 +9,9 @@ HANDSHAKE = "handshake"
 """Factories introduce themselves and send their heartbeats; every head reads it."""
 
 
-def node(node: str) -> str:
-    """What heads say to one factory."""
-    return f"node:{node}"
+def node(node: str, incarnation: int) -> str:
+    """What heads say to one factory as it was started once: two of the same node do not steal from another."""
+    return f"node:{node}:{incarnation}"
 
 
 def directives(campaign: str, node: str) -> str:
