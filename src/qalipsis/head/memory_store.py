@@ -45,6 +45,7 @@ class _Kept:
     last_commit: tuple[str, Claim] | None = None
     checkpoint: bytes | None = None
     watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
+    outbox: dict[int, Outgoing] = field(default_factory=dict)
     meters: dict[_Series, Meter] = field(default_factory=dict)
 
 
@@ -60,7 +61,6 @@ class MemoryStore:
         self._clock = clock or SystemClock()
         self._timelines: dict[str, array[float]] = {}
         self._kept: dict[str, _Kept] = {}
-        self._outbox: dict[int, Outgoing] = {}
         self._last_id = 0
         self._zones: dict[str, Zone] = {}
 
@@ -172,7 +172,7 @@ class MemoryStore:
             kept.watermarks[source] = max(sequence, kept.watermarks.get(source, sequence))
         for topic, body in commit.outgoing:
             self._last_id += 1
-            self._outbox[self._last_id] = Outgoing(self._last_id, topic, body)
+            kept.outbox[self._last_id] = Outgoing(self._last_id, topic, body)
         await self.save_seconds(claim.campaign, commit.seconds)
         if commit.report is not None:
             await self.save_report(commit.report)
@@ -189,12 +189,14 @@ class MemoryStore:
         kept = self._kept.get(campaign)
         return {} if kept is None else dict(kept.watermarks)
 
-    async def outgoing(self, limit: int) -> tuple[Outgoing, ...]:
-        return tuple(islice(self._outbox.values(), limit))
+    async def outgoing(self, campaign: str, limit: int) -> tuple[Outgoing, ...]:
+        kept = self._kept.get(campaign)
+        return () if kept is None else tuple(islice(kept.outbox.values(), limit))
 
     async def sent(self, ids: Sequence[int]) -> None:
-        for id in ids:
-            self._outbox.pop(id, None)
+        for kept in self._kept.values():
+            for id in ids:
+                kept.outbox.pop(id, None)
 
     async def zones(self) -> tuple[Zone, ...]:
         return tuple(self._zones[key] for key in sorted(self._zones))

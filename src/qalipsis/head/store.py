@@ -94,8 +94,8 @@ class Store(Protocol):
     async def watermarks(self, campaign: str) -> dict[tuple[str, int], int]:
         """The highest committed sequence of each source and incarnation."""
 
-    async def outgoing(self, limit: int) -> tuple[Outgoing, ...]:
-        """Committed messages that wait for being sent, of all campaigns; those of one in their order."""
+    async def outgoing(self, campaign: str, limit: int) -> tuple[Outgoing, ...]:
+        """Its committed messages that wait for being sent, in their order; only its owner sends them."""
 
     async def sent(self, ids: Sequence[int]) -> None:
         """Forget these messages. Whoever dies before has them sent again."""

@@ -336,9 +336,9 @@ async def check_outgoing(store: Store) -> None:
         bodies = tuple((key, bytes([number])) for number in range(first, first + 3))
         claim = await store.commit(claim, Commit(state="RUNNING", at=AT, outgoing=bodies))
     await store.commit(claim, Commit(state="FAILED", at=AT))
-    mine = [each for each in await store.outgoing(1000) if each.topic == key]
+    mine = await store.outgoing(key, 1000)
     assert [each.body for each in mine] == [bytes([number]) for number in range(6)]
-    assert len(await store.outgoing(2)) == 2
+    assert len(await store.outgoing(key, 2)) == 2
     await store.sent([each.id for each in mine[:2]])
     await store.sent([each.id for each in mine[:2]])
     await store.sent([])
@@ -524,8 +524,8 @@ async def _known(store: Store, key: str) -> CampaignRecord:
     return record
 
 
-async def _bodies(store: Store, topic: str) -> list[bytes]:
-    return [each.body for each in await store.outgoing(10_000) if each.topic == topic]
+async def _bodies(store: Store, campaign: str) -> list[bytes]:
+    return [each.body for each in await store.outgoing(campaign, 10_000)]
 
 
 async def _refused(kind: type[Exception], call: Awaitable[object]) -> Exception:

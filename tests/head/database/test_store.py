@@ -51,7 +51,7 @@ async def test_what_was_saved_is_there_for_the_next_process(datasource: Datasour
         assert record is not None
         assert (record.state, record.owner, record.epoch) == ("DRAINING", "head-1", 1)
         assert await store.checkpoint("c-1") == b"here"
-        assert [each.body for each in await store.outgoing(10)] == [b"m"]
+        assert [each.body for each in await store.outgoing("c-1", 10)] == [b"m"]
         assert await store.report("c-2") == sample_report("c-2")
 
 
@@ -83,7 +83,7 @@ async def test_a_step_that_fails_in_its_middle_leaves_nothing(
             patch.setattr(claims.timeline, "save", fail)
             with pytest.raises(ZeroDivisionError):
                 await store.commit(claim, commit)
-        assert (await store.checkpoint("c-1"), await store.outgoing(10)) == (None, ())
+        assert (await store.checkpoint("c-1"), await store.outgoing("c-1", 10)) == (None, ())
         record = await store.campaign("c-1")
         assert record is not None
         assert record.state == "PREPARING"
@@ -141,7 +141,7 @@ async def test_a_commit_into_a_database_that_dies_is_written_once_however_often_
                     lost += 1
         is_over = True
         await killing
-        assert [each.body for each in await store.outgoing(100)] == [bytes([n]) for n in range(40)]
+        assert [each.body for each in await store.outgoing("c-1", 100)] == [bytes([n]) for n in range(40)]
         assert await store.watermarks("c-1") == {("a", 1): 39}
         assert lost > 0
 

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qalipsis.head.database.schema import OUTBOX
+from qalipsis.head.database.schema import CAMPAIGN, OUTBOX
 from qalipsis.head.ownership import Outgoing
 
 
-async def waiting(connection: AsyncConnection, limit: int) -> tuple[Outgoing, ...]:
-    # Ids of one campaign are in order: whoever commits a step holds the campaign's row meanwhile.
-    rows = await connection.execute(select(OUTBOX).order_by(OUTBOX.c.id).limit(limit))
+async def waiting(connection: AsyncConnection, campaign: str, limit: int) -> tuple[Outgoing, ...]:
+    # Their ids are in order: whoever commits a step holds the campaign's row meanwhile.
+    rows = await connection.execute(
+        select(OUTBOX).join(CAMPAIGN).where(CAMPAIGN.c.key == campaign).order_by(OUTBOX.c.id).limit(limit)
+    )
     return tuple(Outgoing(row.id, row.topic, row.body) for row in rows)
 
 

@@ -119,6 +119,11 @@ FACTORY = _table(
     _optional("zone"),
     _whole("workers"),
     _words("qalipsis_version"),
+    _optional("incarnation", BigInteger),
+    _optional("handshake", LargeBinary),
+    _optional("heard_at", Instant),
+    _optional("heartbeat", LargeBinary),
+    _optional("campaign"),  # the key of the one that it is reserved for
 )
 FACTORY_TAG = _table(
     "factory_tag", _of("factory"), _words("key"), _words("value"), UniqueConstraint("factory_id", "key")
@@ -235,6 +240,10 @@ CAMPAIGN_METERS = _table(
     UniqueConstraint("campaign_id", "at", "series"),
     changes=False,
 )
+
+# What one head does for all of them
+
+HEAD_ROLE = _table("head_role", _words("name", unique=True), _words("owner"), _moment("lease_until"))
 
 # What came of them
 

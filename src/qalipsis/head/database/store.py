@@ -98,9 +98,9 @@ class DatabaseStore:
         async with self._transaction() as connection:
             return await claims.watermarks(connection, campaign)
 
-    async def outgoing(self, limit: int) -> tuple[Outgoing, ...]:
+    async def outgoing(self, campaign: str, limit: int) -> tuple[Outgoing, ...]:
         async with self._transaction() as connection:
-            return await outbox.waiting(connection, limit)
+            return await outbox.waiting(connection, campaign, limit)
 
     async def sent(self, ids: Sequence[int]) -> None:
         async with self._transaction() as connection:

@@ -1,0 +1,93 @@
+"""The factories that one process knows, for as long as it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from qalipsis.clock import Clock
+from qalipsis.cluster.messages import Handshake, Heartbeat
+from qalipsis.head.campaign_list import moment
+from qalipsis.head.directory import FORGOTTEN_SECONDS, Beat, FactoryRecord
+from qalipsis.system_clock import SystemClock
+
+
+@dataclass(slots=True)
+class _Known:
+    incarnation: int
+    handshake: Handshake
+    arrived_at: float
+    heard_at: float
+    heartbeat: Heartbeat | None = None
+    campaign: str | None = None
+
+
+class MemoryDirectory:
+    """See `head.directory.Directory`. Nothing here awaits, so that each call is one transaction.
+
+    It knows no campaigns: who uses it releases each of them.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._known: dict[str, _Known] = {}
+        self._receptionist = ""
+        self._reception_until = 0.0
+
+    async def register(self, handshake: Handshake, incarnation: int) -> None:
+        now = self._clock.now()
+        self._known[handshake.node] = _Known(incarnation, handshake, now, now)
+
+    async def hear(self, beats: Sequence[Beat]) -> frozenset[tuple[str, int]]:
+        unknown = set()
+        for beat in beats:
+            known = self._known.get(beat.node)
+            if known is None or known.incarnation != beat.incarnation:
+                unknown.add((beat.node, beat.incarnation))
+            else:
+                known.heard_at, known.heartbeat = self._clock.now(), beat.heartbeat
+        return frozenset(unknown)
+
+    async def leave(self, node: str, incarnation: int) -> None:
+        known = self._known.get(node)
+        if known is not None and known.incarnation == incarnation:
+            del self._known[node]
+
+    async def factories(self) -> tuple[FactoryRecord, ...]:
+        now = self._clock.now()
+        return tuple(
+            FactoryRecord(
+                node=node,
+                incarnation=known.incarnation,
+                handshake=known.handshake,
+                arrived_at=moment(self._clock.epoch(known.arrived_at)),
+                heard_at=moment(self._clock.epoch(known.heard_at)),
+                silence_s=now - known.heard_at,
+                heartbeat=known.heartbeat,
+                campaign=known.campaign,
+            )
+            for node, known in sorted(self._known.items())
+            if now - known.heard_at < FORGOTTEN_SECONDS
+        )
+
+    async def reserve(self, campaign: str, factories: Collection[tuple[str, int]]) -> bool:
+        wanted = [self._known.get(node) for node, _ in factories]
+        for (_, incarnation), known in zip(factories, wanted, strict=True):
+            if known is None or known.incarnation != incarnation or known.campaign not in (None, campaign):
+                return False
+        for known in wanted:
+            if known is not None:
+                known.campaign = campaign
+        return True
+
+    async def release(self, campaign: str) -> None:
+        for known in self._known.values():
+            if known.campaign == campaign:
+                known.campaign = None
+
+    async def hold_reception(self, head: str, lease_seconds: float) -> bool:
+        now = self._clock.now()
+        if self._receptionist != head and now < self._reception_until:
+            return False
+        self._receptionist, self._reception_until = head, now + lease_seconds
+        return True
