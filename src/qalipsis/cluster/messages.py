@@ -40,6 +40,8 @@ class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
     cpu: float = 0.0
     loop_lag_s: float = 0.0
     memory_bytes: int = 0
+    rtt_s: float | None = None
+    """How long the answer to the heartbeat before took; None when there was none."""
 
 
 class Farewell(Struct, frozen=True, kw_only=True, tag="farewell"):

@@ -18,6 +18,7 @@ class Member:
     node: str
     workers: int
     zone: str | None = None
+    incarnation: int = 0
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,14 @@ class Phase(StrEnum):
 TERMINAL = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.ABORTED})
 
 
+class OnFactoryLoss(StrEnum):
+    """What becomes of the minions of a factory that is lost: others start them again, nothing, or a stop."""
+
+    REDISTRIBUTE = "redistribute"
+    CONTINUE = "continue"
+    ABORT = "abort"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a campaign could not be run; `cause` is refused, unavailable or failed."""
@@ -45,6 +53,7 @@ class Campaign:
     start_offset: float
     grace: float
     """How long running passes may go on after a soft stop."""
+    on_factory_loss: OnFactoryLoss = OnFactoryLoss.REDISTRIBUTE
     phase: Phase = Phase.SCHEDULED
     factories: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ()
@@ -52,6 +61,12 @@ class Campaign:
     """The factories whose answer is awaited."""
     walking: frozenset[tuple[str, str]] = frozenset()
     """The scenarios that have not ended, by factory."""
+    lost: frozenset[str] = frozenset()
+    """Those of the factories that are gone."""
+    leaving: tuple[tuple[str, float], ...] = ()
+    """Lost factories whose minions are to be started again elsewhere, each not before this moment."""
+    rounds: tuple[tuple[str, int], ...] = ()
+    """By factory, how often it took minions over: an end of an earlier round is none any more."""
     deadline: float = inf
     started_at: float | None = None
     ended_at: float | None = None
@@ -63,6 +78,21 @@ class Campaign:
     @property
     def is_over(self) -> bool:
         return self.phase in TERMINAL
+
+    def shifted(self, by: float) -> Campaign:
+        """The same by a clock that shows so many seconds more."""
+        return replace(
+            self,
+            deadline=self.deadline + by,
+            started_at=None if self.started_at is None else self.started_at + by,
+            ended_at=None if self.ended_at is None else self.ended_at + by,
+            leaving=tuple((factory, at + by) for factory, at in self.leaving),
+        )
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The factories that are not lost."""
+        return tuple(each for each in self.factories if each not in self.lost)
 
 
 # What happens
@@ -98,10 +128,11 @@ class CouldNot:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A scenario has ended at one factory."""
+    """A scenario has ended at one factory, which had taken minions over in so many rounds by then."""
 
     factory: str
     scenario: str
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +140,22 @@ class Closed:
     """A factory has sent its final accounts."""
 
     factory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A factory is gone; whatever it still does, it sends nothing from `safe_at` on."""
+
+    factory: str
+    safe_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """These factories take over minions of these scenarios, in these rounds of theirs."""
+
+    rounds: tuple[tuple[str, int], ...]
+    walking: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +170,18 @@ class TimePassed:
     """Nothing happened, but a deadline may have passed."""
 
 
-Event = Requested | FactoriesFound | Answered | CouldNot | Ended | Closed | StopRequested | TimePassed
+Event = (
+    Requested
+    | FactoriesFound
+    | Answered
+    | CouldNot
+    | Ended
+    | Closed
+    | Lost
+    | HandedOver
+    | StopRequested
+    | TimePassed
+)
 
 # What is to be done
 
@@ -151,6 +209,13 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Redistribute:
+    """Have the other factories start the minions of a lost one again."""
+
+    factory: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """No new starts and passes, anywhere."""
 
@@ -170,7 +235,7 @@ class Conclude:
     """The campaign is over: judge and report."""
 
 
-Action = FindFactories | Assign | WarmUp | Start | Stop | Interrupt | Close | Conclude
+Action = FindFactories | Assign | WarmUp | Start | Redistribute | Stop | Interrupt | Close | Conclude
 
 Step = tuple[Campaign, tuple[Action, ...]]
 
@@ -192,10 +257,14 @@ def step(campaign: Campaign, event: Event, now: float) -> Step:
             return _ended(campaign, event, now)
         case Closed():
             return _closed(campaign, event.factory)
+        case Lost():
+            return _lost(campaign, event, now)
+        case HandedOver():
+            return _handed_over(campaign, event, now)
         case StopRequested():
             return _stop(campaign, event.is_hard, now)
         case TimePassed():
-            return _time_passed(campaign, now) if now >= campaign.deadline else (campaign, ())
+            return _time_passed(campaign, now)
 
 
 def _requested(campaign: Campaign) -> Step:
@@ -223,7 +292,10 @@ def _found(campaign: Campaign, event: FactoriesFound, now: float) -> Step:
 def _answered(campaign: Campaign, factory: str, now: float) -> Step:
     if factory not in campaign.waiting_for or campaign.is_closing:
         return campaign, ()
-    campaign = replace(campaign, waiting_for=campaign.waiting_for - {factory})
+    return _all_answered(replace(campaign, waiting_for=campaign.waiting_for - {factory}), now)
+
+
+def _all_answered(campaign: Campaign, now: float) -> Step:
     if campaign.waiting_for:
         return campaign, ()
     match campaign.phase:
@@ -260,10 +332,13 @@ def _could_not(campaign: Campaign, event: CouldNot, now: float) -> Step:
 
 def _ended(campaign: Campaign, event: Ended, now: float) -> Step:
     walking = campaign.walking - {(event.factory, event.scenario)}
-    if walking == campaign.walking:
+    if walking == campaign.walking or event.round < dict(campaign.rounds).get(event.factory, 0):
         return campaign, ()
-    campaign = replace(campaign, walking=walking)
-    if walking:
+    return _all_ended(replace(campaign, walking=walking), now)
+
+
+def _all_ended(campaign: Campaign, now: float) -> Step:
+    if campaign.walking or campaign.leaving or campaign.started_at is None:
         return campaign, ()
     campaign = replace(campaign, ended_at=now)
     if campaign.phase is Phase.RUNNING:
@@ -274,22 +349,56 @@ def _ended(campaign: Campaign, event: Ended, now: float) -> Step:
 def _close(campaign: Campaign, now: float) -> Step:
     if campaign.is_closing:
         return campaign, ()
-    return (
-        replace(
-            campaign,
-            is_closing=True,
-            waiting_for=frozenset(campaign.factories),
-            deadline=now + CLOSING_SECONDS,
-        ),
-        (Close(),),
+    campaign = replace(
+        campaign,
+        is_closing=True,
+        leaving=(),
+        waiting_for=frozenset(campaign.present),
+        deadline=now + CLOSING_SECONDS,
     )
+    campaign, actions = _all_closed(campaign)
+    return campaign, (Close(), *actions)
 
 
 def _closed(campaign: Campaign, factory: str) -> Step:
     if not campaign.is_closing:
         return campaign, ()
-    campaign = replace(campaign, waiting_for=campaign.waiting_for - {factory})
+    return _all_closed(replace(campaign, waiting_for=campaign.waiting_for - {factory}))
+
+
+def _all_closed(campaign: Campaign) -> Step:
     return (campaign, ()) if campaign.waiting_for else _conclude(campaign)
+
+
+def _lost(campaign: Campaign, event: Lost, now: float) -> Step:
+    if event.factory not in campaign.present:
+        return campaign, ()
+    campaign = replace(
+        campaign,
+        lost=campaign.lost | {event.factory},
+        waiting_for=campaign.waiting_for - {event.factory},
+        walking=frozenset(each for each in campaign.walking if each[0] != event.factory),
+        leaving=tuple(each for each in campaign.leaving if each[0] != event.factory),
+    )
+    if campaign.is_closing:
+        return _all_closed(campaign)
+    if campaign.started_at is None:
+        failure = Failure("unavailable", f"factory {event.factory} was lost before the start")
+        return _could_not(campaign, CouldNot(event.factory, failure), now)
+    if not campaign.present:
+        return _all_ended(replace(campaign, leaving=()), now)
+    if campaign.phase is Phase.RUNNING and campaign.on_factory_loss is OnFactoryLoss.REDISTRIBUTE:
+        return replace(campaign, leaving=(*campaign.leaving, (event.factory, event.safe_at))), ()
+    if campaign.phase is Phase.RUNNING and campaign.on_factory_loss is OnFactoryLoss.ABORT:
+        return _stop(campaign, False, now)
+    return _all_ended(campaign, now)
+
+
+def _handed_over(campaign: Campaign, event: HandedOver, now: float) -> Step:
+    rounds = dict(campaign.rounds) | dict(event.rounds)
+    return _all_ended(
+        replace(campaign, rounds=tuple(sorted(rounds.items())), walking=campaign.walking | event.walking), now
+    )
 
 
 def _conclude(campaign: Campaign) -> Step:
@@ -307,13 +416,23 @@ def _stop(campaign: Campaign, is_hard: bool, now: float) -> Step:
         return closing, (Interrupt(), *actions)
     if is_hard and not campaign.is_hard:
         deadline = now + INTERRUPTING_SECONDS
-        return replace(campaign, phase=Phase.ABORTING, is_hard=True, deadline=deadline), (Interrupt(),)
+        interrupted = replace(campaign, phase=Phase.ABORTING, is_hard=True, leaving=(), deadline=deadline)
+        interrupted, actions = _all_ended(interrupted, now)
+        return interrupted, (Interrupt(), *actions)
     if campaign.phase is Phase.ABORTING:
         return campaign, ()
-    return replace(campaign, phase=Phase.ABORTING, deadline=now + campaign.grace), (Stop(),)
+    stopped = replace(campaign, phase=Phase.ABORTING, leaving=(), deadline=now + campaign.grace)
+    stopped, actions = _all_ended(stopped, now)
+    return stopped, (Stop(), *actions)
 
 
 def _time_passed(campaign: Campaign, now: float) -> Step:
+    due = [factory for factory, at in campaign.leaving if now >= at]
+    if due:
+        left = tuple(each for each in campaign.leaving if each[0] not in due)
+        return replace(campaign, leaving=left), tuple(map(Redistribute, due))
+    if now < campaign.deadline:
+        return campaign, ()
     late = ", ".join(sorted(campaign.waiting_for))
     match campaign.phase:
         case Phase.ASSIGNING:

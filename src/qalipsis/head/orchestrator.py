@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final, assert_never
+from dataclasses import dataclass
+from typing import Final, assert_never
 
-import msgspec
-
-from qalipsis.clock import Clock, TimerHandle
+from qalipsis.clock import TimerHandle
 from qalipsis.cluster import messages, topics
 from qalipsis.cluster.accompanied import accompanied
 from qalipsis.cluster.codec import Received
-from qalipsis.cluster.inbox import Inbox
+from qalipsis.cluster.inbox import Inbox, Letter
 from qalipsis.cluster.messages import (
     AbortCampaign,
     AssignFactory,
@@ -26,74 +24,63 @@ from qalipsis.cluster.messages import (
     DirectiveFailed,
     DirectiveIgnored,
     Fault,
+    Heartbeat,
+    HeartbeatReply,
+    LeaseEnded,
     ScenarioEnded,
     SnapshotTaken,
     StartMinions,
     StopScenario,
+    StopWanted,
     WorkerSilent,
     WorkerState,
 )
-from qalipsis.cluster.publisher import Publisher
-from qalipsis.cluster.transport import Transport
 from qalipsis.errors import CampaignRefused, FactoryError, QalipsisError, ServiceUnavailable
 from qalipsis.head import campaign as life
-from qalipsis.head import limits
-from qalipsis.head.accounts import worker_name
-from qalipsis.head.assignment import Assignment, Member, assign, eligible
+from qalipsis.head import checkpoint, limits
+from qalipsis.head.assignment import Assignment
 from qalipsis.head.campaign import Campaign, Phase
-from qalipsis.head.conditions import check
-from qalipsis.head.limits import Limits
-from qalipsis.head.live_view import LiveView
-from qalipsis.head.reception import Reception
+from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.checkpoint import Checkpoint
+from qalipsis.head.clock_offsets import ClockOffsets
+from qalipsis.head.fleet import Fleet
+from qalipsis.head.muster import muster
+from qalipsis.head.office import Office
+from qalipsis.head.progress import Progress
 from qalipsis.head.report_builder import Ending, build
-from qalipsis.head.scenario_request import ScenarioRequest, as_requested, check_scenarios
-from qalipsis.head.stage_limits import check_stages
-from qalipsis.head.store import Store
-from qalipsis.head.tally import Place, Tally
-from qalipsis.head.zone_check import check_zones
-from qalipsis.metrics.snapshot import Snapshot
-from qalipsis.plan.model import ScenarioDescriptor
-from qalipsis.plan.selection import select
+from qalipsis.head.tenure import Tenure
+from qalipsis.head.vigil import Vigil
 from qalipsis.reports.live import Live
-from qalipsis.reports.model import Message, Report, Second
+from qalipsis.reports.model import Message, Report
 
 SNAPSHOTS_ARRIVE: Final = 0.2
 """Seconds after a full second until the workers' snapshots of it have been merged."""
 
 IDLE_TICK: Final = 0.5
 
+WATCH_SECONDS: Final = 0.2
+"""How often silent factories are looked for."""
+
+DEAF_SECONDS: Final = 1.0
+"""When this head itself did nothing for so long, the silence of others means nothing."""
+
 _ERRORS: Final = {"refused": CampaignRefused, "unavailable": ServiceUnavailable}
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignRequest:
-    """What is to be run. Durations are seconds.
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The factories were found and reserved, or cannot be."""
 
-    When `scenarios` are named, they are those that are run, each as it is asked for; otherwise those that the
-    `patterns` match.
-    """
-
-    key: str
-    name: str | None
-    seed: int
-    patterns: tuple[str, ...] = ()
-    scenarios: Mapping[str, ScenarioRequest] = field(default_factory=dict)
-    minions_factor: float = 1.0
-    minions_per_scenario: int | None = None
-    speed_factor: float = 1.0
-    start_offset: float = 0.5
-    grace: float = 30.0
-    required_factories: int = 1
-    factories_timeout: float = 30.0
-    limits: Limits = field(default_factory=Limits)
-    environment: dict[str, Any] = field(default_factory=dict)
+    fleet: Fleet | QalipsisError
 
 
 @dataclass(frozen=True, slots=True)
 class _Tick:
-    """A moment to close seconds, check conditions and deadlines, and show how it stands."""
+    """A moment to look for silent factories and deadlines; each second also to close seconds and commit."""
+
+    is_full: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,320 +90,399 @@ class _Stop:
 
 
 class Orchestrator:
-    """One campaign from request to report. `stop` may be called at any time."""
+    """One campaign from request, or from where another head left it, to its report.
+
+    `stop` may be called at any time. Everything decided is committed before it is said, and everything heard
+    is acknowledged after it was committed, so that any other head can go on from the last commit.
+    """
 
     def __init__(
-        self,
-        transport: Transport,
-        publisher: Publisher,
-        reception: Reception,
-        store: Store,
-        clock: Clock,
-        request: CampaignRequest,
-        watch: Callable[[Live], None],
+        self, office: Office, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]
     ) -> None:
-        self._publisher = publisher
-        self._reception = reception
-        self._store = store
-        self._clock = clock
+        self._office = office
+        self._clock = office.clock
+        self._tenure = tenure
         self._request = request
         self._watch = watch
-        self._inbox = Inbox(transport, topics.feedback(request.key))
-        self._events: asyncio.Queue[Received | _Tick | _Stop] = asyncio.Queue()
-        self._campaign = Campaign(key=request.key, start_offset=request.start_offset, grace=request.grace)
-        self._scenarios: tuple[ScenarioDescriptor, ...] = ()
-        self._factories: tuple[Member, ...] = ()
-        self._assignment = Assignment({}, {}, {})
-        self._tally = Tally()
-        self._live = LiveView(request.name or request.key)
-        self._name = request.name or request.key
-        self._pieces: dict[Place, list[bytes]] = {}
+        self._inbox = Inbox(office.transport, topics.feedback(request.key))
+        self._events: asyncio.Queue[Letter | _Chosen | _Tick | _Stop] = asyncio.Queue()
+        self._campaign = Campaign(
+            key=request.key,
+            start_offset=request.start_offset,
+            grace=request.grace,
+            on_factory_loss=request.on_factory_loss,
+        )
+        self._fleet = Fleet(scenarios=(), factories=(), assignment=Assignment({}, {}, {}))
+        self._progress = Progress(request.name or request.key, self._epoch())
         self._awaited: frozenset[str] = frozenset()
-        self._messages: list[Message] = []
-        self._faults: list[str] = []
-        self._ended_at: float | None = None
-        self._created_at = clock.epoch(clock.now())
+        self._error: QalipsisError | None = None
+        self._letters: list[Letter] = []
+        self._watermarks: dict[tuple[str, int], int] = {}
+        self._vigil = Vigil(office.heartbeat_s)
+        self._offsets = ClockOffsets()
+        self._leases: dict[str, float] = {}
+        self._ticked_at = self._clock.now()
+        self._full_at = self._ticked_at
         self._timer: TimerHandle | None = None
+        self._finding: asyncio.Task[None] | None = None
 
-    async def run(self) -> Report:
-        """Run the campaign to its end.
+    async def run(self, found: bytes | None = None) -> Report:
+        """Run the campaign to its end, from the checkpoint that was found, if there was one.
 
-        Raises ScenarioErrors, CampaignRefused, ServiceUnavailable or FactoryError when it cannot start.
+        Raises ScenarioErrors, CampaignRefused, ServiceUnavailable or FactoryError when it cannot start, and
+        Fenced when another head claimed it.
         """
         try:
-            return await accompanied(self._drive(), self._listen())
-        except QalipsisError:
-            await self._store.save_state(self._campaign.key, Phase.FAILED, self._epoch())
-            raise
+            return await accompanied(self._drive(found), self._listen(), self._tenure.keep())
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            if self._finding is not None:
+                self._finding.cancel()
+                await asyncio.wait([self._finding])
 
     def stop(self, is_hard: bool, reason: str = "by the user") -> None:
         """Stop softly, so that running passes end, or hard, so that everything is interrupted."""
         self._events.put_nowait(_Stop(is_hard, reason))
 
     async def _listen(self) -> None:
-        async for received in self._inbox.messages():
-            await self._events.put(received)
+        async for letter in self._inbox.letters():
+            self._events.put_nowait(letter)
 
-    async def _drive(self) -> Report:
-        try:
-            return await self._drive_to_the_end()
-        except Exception:
-            await self._dismiss()
-            raise
-
-    async def _dismiss(self) -> None:
-        """Have the factories forget a campaign that failed, so that they are free for the next one."""
-        waiting = set(self._campaign.factories)
-        with suppress(TimeoutError, QalipsisError):
-            async with asyncio.timeout(life.CLOSING_SECONDS):
-                await self._direct(CloseCampaign())
-                while waiting:
-                    event = await self._events.get()
-                    if isinstance(event, Received) and isinstance(
-                        event.message, messages.Final | DirectiveIgnored
-                    ):
-                        waiting.discard(event.source)
-
-    async def _drive_to_the_end(self) -> Report:
+    async def _drive(self, found: bytes | None) -> Report:
+        if found is None:
+            await self._step(life.Requested())
+        else:
+            await self._resume(checkpoint.thaw(found))
         self._schedule_tick()
-        await self._step(life.Requested())
         while not self._campaign.is_over:
-            event = await self._events.get()
-            match event:
-                case Received():
-                    await self._hear(event)
-                case _Tick():
-                    await self._tick()
-                case _Stop():
-                    await self._stop(event)
+            await self._handle(await self._events.get())
         return await self._conclude()
 
-    async def _stop(self, asked: _Stop) -> None:
-        before = self._campaign
-        await self._step(life.StopRequested(asked.is_hard))
-        if self._campaign != before:
-            how = "at once" if asked.is_hard else "softly"
-            self._messages.append(Message(severity="ABORT", text=f"stopped {how} {asked.reason}"))
+    async def _handle(self, event: Letter | _Chosen | _Tick | _Stop) -> None:
+        phase = self._campaign.phase
+        is_due = False
+        match event:
+            case Letter():
+                await self._open(event)
+            case _Chosen():
+                await self._begin(event.fleet)
+            case _Tick():
+                is_due = event.is_full
+                await self._tick(event.is_full)
+            case _Stop():
+                await self._stop(event)
+        if self._campaign.is_over:
+            return  # the last commit comes with the report
+        if is_due or self._campaign.phase is not phase or self._tenure.has_to_say:
+            await self._commit()
+
+    # From one head to the next
+
+    async def _resume(self, found: Checkpoint) -> None:
+        now = self._clock.now()
+        self._request = found.request
+        self._campaign = found.campaign.shifted(-self._clock.epoch(0.0))
+        self._fleet = Fleet(
+            scenarios=found.scenarios, factories=found.factories, assignment=found.assignment
+        )
+        self._awaited = found.awaited
+        self._progress.thaw(found.progress)
+        self._watermarks = await self._office.store.watermarks(self._campaign.key)
+        self._watch_factories(now)
+        _log.info("campaign %s goes on here, %s", self._campaign.key, self._campaign.phase)
+        await self._tenure.relay()
+        if self._campaign.phase is Phase.PREPARING:
+            self._find_factories()
+        self._show()
+
+    def _freeze(self) -> bytes:
+        assignment = self._fleet.assignment
+        return checkpoint.freeze(
+            Checkpoint(
+                request=self._request,
+                campaign=self._campaign.shifted(self._clock.epoch(0.0)),
+                scenarios=self._fleet.scenarios,
+                factories=self._fleet.factories,
+                minions=assignment.minions,
+                zones=assignment.zones,
+                first_worker=assignment.first_worker,
+                shares=assignment.shares,
+                awaited=self._awaited,
+                progress=self._progress.freeze(),
+                live=self._live(),
+            )
+        )
+
+    async def _commit(self) -> None:
+        elapsed = None if self._campaign.started_at is None else self._clock.now() - self._campaign.started_at
+        letters, self._letters = self._letters, []
+        await self._tenure.commit(
+            self._campaign.phase,
+            self._epoch(),
+            seconds=() if elapsed is None else self._progress.close_seconds(elapsed),
+            checkpoint=self._freeze(),
+            watermarks=self._watermarks,
+        )
+        for letter in letters:
+            letter.acknowledge()
 
     # The state machine
 
     async def _step(self, event: life.Event) -> None:
         before = self._campaign
         self._campaign, actions = life.step(before, event, self._clock.now())
-        if self._campaign.phase is not before.phase:
-            await self._store.save_state(before.key, self._campaign.phase, self._epoch())
-            self._show()
         for action in actions:
             await self._perform(action)
+        if self._campaign.phase is not before.phase:
+            self._show()
 
     async def _perform(self, action: life.Action) -> None:
         match action:
             case life.FindFactories():
-                await self._find_factories()
+                self._find_factories()
             case life.Assign():
-                await self._assign()
+                self._assign()
             case life.WarmUp():
-                self._awaited = await self._direct(messages.WarmUp())
+                self._awaited = self._direct(messages.WarmUp())
             case life.Start():
-                self._schedule_tick()
-                await self._direct(StartMinions(at=self._clock.epoch(action.at)))
+                self._start(action.at)
+            case life.Redistribute():
+                await self._step(life.HandedOver((), frozenset()))
             case life.Stop():
                 for scenario in self._campaign.scenarios:
-                    await self._direct(StopScenario(scenario=scenario))
+                    self._direct(StopScenario(scenario=scenario))
             case life.Interrupt():
-                await self._direct(AbortCampaign())
+                self._direct(AbortCampaign())
             case life.Close():
-                await self._direct(CloseCampaign())
+                self._direct(CloseCampaign())
             case life.Conclude():
                 return  # `_drive` sees that it is over
             case _:
                 assert_never(action)
 
-    async def _find_factories(self) -> None:
-        request = self._request
-        found = await self._reception.wait_for(request.required_factories, request.factories_timeout)
-        known = {scenario.name: scenario for each in found.values() for scenario in each.scenarios}
-        there = [Member(node=each.node, workers=each.workers, zone=each.zone) for each in found.values()]
-        await self._check(known, there)
-        self._scenarios = tuple(
-            as_requested(known[name], request.scenarios.get(name))
-            for name in (request.scenarios or select(known, request.patterns))
-        )
-        self._factories = tuple(eligible(there, request.scenarios))
-        self._assignment = assign(
-            self._scenarios,
-            self._factories,
-            request.minions_factor,
-            request.minions_per_scenario,
-            request.scenarios,
-        )
-        _refuse_beyond(request, self._assignment.minions)
-        names = tuple(scenario.name for scenario in self._scenarios)
-        self._name = request.name or ", ".join(names)
-        self._live.name = self._name
-        self._live.minions_scheduled = sum(self._assignment.minions.values())
-        await self._step(life.FactoriesFound(tuple(each.node for each in self._factories), names))
+    def _find_factories(self) -> None:
+        async def find() -> None:
+            try:
+                fleet: Fleet | QalipsisError = await muster(self._office, self._request)
+            except QalipsisError as error:
+                fleet = error
+            self._events.put_nowait(_Chosen(fleet))
 
-    async def _check(self, known: Mapping[str, ScenarioDescriptor], factories: list[Member]) -> None:
-        requested = self._request.scenarios
-        problems = check_scenarios(requested, known)
-        if any(request.zones for request in requested.values()):
-            problems += check_zones(requested, await self._store.zones(), factories)
-        if problems:
-            raise CampaignRefused("\n".join(problems))
+        self._finding = asyncio.create_task(find())
 
-    async def _assign(self) -> None:
-        for factory in self._factories:
-            await self._direct_one(
-                factory.node,
+    async def _begin(self, fleet: Fleet | QalipsisError) -> None:
+        if isinstance(fleet, QalipsisError):
+            self._error = fleet
+            await self._step(life.CouldNot("", life.Failure("refused", str(fleet))))
+            return
+        self._fleet = fleet
+        names = tuple(scenario.name for scenario in fleet.scenarios)
+        self._progress.begin(self._name, sum(fleet.assignment.minions.values()))
+        nodes = tuple(each.node for each in fleet.factories)
+        await self._step(life.FactoriesFound(nodes, names))
+        self._watch_factories(self._clock.now())
+
+    def _assign(self) -> None:
+        assignment, requested = self._fleet.assignment, self._request.scenarios
+        for factory in self._fleet.factories:
+            self._tenure.say(
+                topics.node(factory.node, factory.incarnation),
                 AssignFactory(
                     campaign=self._campaign.key,
-                    zones=tuple(self._assignment.zones.values()),
-                    first_worker=self._assignment.first_worker[factory.node],
+                    zones=tuple(assignment.zones.values()),
+                    first_worker=assignment.first_worker[factory.node],
                     seed=self._request.seed,
                     speed_factor=self._request.speed_factor,
                 ),
             )
-        requested = self._request.scenarios
-        self._awaited = await self._direct(
+        self._awaited = self._direct(
             DeclareMinions(
-                minions=self._assignment.minions,
-                shares=self._assignment.shares,
+                minions=assignment.minions,
+                shares=assignment.shares,
                 profiles={name: each.profile for name, each in requested.items() if each.profile is not None},
             )
         )
 
-    async def _direct(self, directive: Directive) -> frozenset[str]:
-        """Say it to all factories; returns the ids of the messages."""
-        return frozenset([await self._direct_one(node, directive) for node in self._campaign.factories])
+    def _start(self, at: float) -> None:
+        self._progress.started_at = self._clock.epoch(at)
+        self._full_at = at
+        self._schedule_tick()
+        for node in self._campaign.present:
+            instant = self._clock.epoch(at) + self._offsets.offset(node)
+            self._direct_one(node, StartMinions(at=instant))
 
-    async def _direct_one(self, node: str, directive: Directive) -> str:
-        return await self._publisher.say(topics.node(node), directive, self._campaign.key)
+    def _direct(self, directive: Directive) -> frozenset[str]:
+        """Say it to all factories that are there; returns the ids of the messages."""
+        return frozenset(self._direct_one(node, directive) for node in self._campaign.present)
+
+    def _direct_one(self, node: str, directive: Directive) -> str:
+        return self._tenure.say(topics.directives(self._campaign.key, node), directive)
+
+    async def _stop(self, asked: _Stop) -> None:
+        before = self._campaign
+        await self._step(life.StopRequested(asked.is_hard))
+        if self._campaign != before:
+            how = "at once" if asked.is_hard else "softly"
+            self._progress.messages.append(
+                Message(severity="ABORT", text=f"stopped {how} {asked.reason}")
+            )
 
     # What factories tell
 
+    async def _open(self, letter: Letter) -> None:
+        received = letter.received
+        source = received.source, received.incarnation
+        if received.sequence <= self._watermarks.get(source, 0):
+            letter.acknowledge()  # a head before this one has committed it
+            return
+        self._watermarks[source] = received.sequence
+        self._letters.append(letter)
+        await self._hear(received)
+
     async def _hear(self, received: Received) -> None:
-        node, message = received.source, received.message
+        node, message, progress = received.source, received.message, self._progress
+        self._vigil.heard(node, self._clock.now())
         match message:
+            case Heartbeat():
+                await self._answer(node, message, received.sequence)
             case DirectiveDone():
                 if message.directive in self._awaited:
                     await self._step(life.Answered(node))
             case DirectiveIgnored():
                 _log.info("%s ignored a directive: %s", node, message.reason)
             case DirectiveFailed():
-                failure = life.Failure(message.cause, message.reason)
-                await self._step(life.CouldNot(node, failure))
+                await self._step(life.CouldNot(node, life.Failure(message.cause, message.reason)))
             case WorkerState():
-                self._meet((node, message.worker), message)
+                await self._meet(node, message)
             case SnapshotTaken():
-                self._collect((node, message.worker), message)
+                progress.collect(node, message)
             case WorkerSilent():
-                place = (node, message.worker)
-                self._tally.silent(place, message.seconds)
-                self._live.notice(f"{worker_name(place)} does not report: user code blocks its event loop")
+                progress.silent(node, message)
             case Fault():
-                self._lose((node, message.worker), message)
+                progress.lose_worker(node, message, self._own_time(node, message.at))
             case ScenarioEnded():
-                self._ended_at = max(message.at, self._ended_at or message.at)
+                progress.scenario_ended(self._own_time(node, message.at))
                 await self._step(life.Ended(node, message.scenario))
+            case LeaseEnded():
+                await self._lose(node, "stopped by itself: no head had answered it until its lease ended")
             case messages.Final():
-                self._settle(node, message)
-                await self._step(life.Closed(node))
+                progress.settle(node, message)
+                self._vigil.dismiss(node)
+                if self._campaign.is_closing:
+                    await self._step(life.Closed(node))
+                elif node in self._campaign.present:
+                    await self._lose(node, "left before the campaign ended")
+            case StopWanted():
+                await self._stop(_Stop(message.is_hard, message.by))
             case _:
                 _log.warning("%s sent %s, which only factories read", node, type(message).__name__)
 
-    def _meet(self, place: Place, message: WorkerState) -> None:
-        self._tally.add_worker(place, message.pid)
-        planned = message.planned_s
-        if planned is None:
+    async def _answer(self, node: str, heartbeat: Heartbeat, sequence: int) -> None:
+        if node not in self._campaign.present:
+            return  # whoever is lost stays so, and stops by itself
+        now, lease = self._clock.now(), self._office.lease_s
+        self._offsets.add(node, heartbeat.clock, self._clock.epoch(now), heartbeat.rtt_s)
+        if lease is not None:
+            self._leases[node] = now + lease
+        await self._tenure.pulse(
+            topics.directives(self._campaign.key, node),
+            HeartbeatReply(lease_s=lease, committed=sequence, clock=heartbeat.clock),
+        )
+
+    async def _meet(self, node: str, message: WorkerState) -> None:
+        self._progress.meet(node, message)
+        if message.planned_s is not None:
+            refusal = limits.refusal_of_duration(self._request.limits, message.planned_s)
+            if refusal is not None:
+                await self._step(life.CouldNot(node, life.Failure("refused", refusal)))
+
+    # Factories that are lost
+
+    def _watch_factories(self, now: float) -> None:
+        if self._office.lease_s is not None:
+            self._vigil.watch(self._campaign.present, now)
+            self._leases = {node: now + self._office.lease_s for node in self._campaign.present}
+
+    async def _look_for_silence(self) -> None:
+        now = self._clock.now()
+        if not self._office.transport.is_connected or now - self._ticked_at > DEAF_SECONDS:
+            self._vigil.restart(now)
+        self._ticked_at = now
+        for node in self._vigil.suspects(now):
+            self._progress.notice(f"factory {node} is silent")
+        for node in self._vigil.lost(now):
+            await self._lose(node, "was lost: nothing was heard of it any more")
+
+    async def _lose(self, node: str, reason: str) -> None:
+        if node not in self._campaign.present:
             return
-        self._live.planned_s = max(planned, self._live.planned_s or 0.0)
-        refusal = limits.refusal_of_duration(self._request.limits, planned)
-        if refusal is not None:
-            raise CampaignRefused(refusal)
+        now = self._clock.now()
+        self._vigil.dismiss(node)
+        self._progress.lose_factory(node, reason, self._clock.epoch(now), self._office.heartbeat_s)
+        # It may only be cut off: then this stops it sooner than its lease.
+        self._direct_one(node, AbortCampaign())
+        await self._step(life.Lost(node, self._leases.get(node, now)))
 
-    def _collect(self, place: Place, message: SnapshotTaken) -> None:
-        pieces = self._pieces.setdefault(place, [])
-        if message.piece == 0:
-            pieces.clear()
-        pieces.append(message.data)
-        if len(pieces) < message.pieces:
-            return
-        data = b"".join(pieces)
-        pieces.clear()
-        try:
-            self._tally.add(place, msgspec.msgpack.decode(data, type=Snapshot))
-        except (msgspec.MsgspecError, ValueError) as error:
-            fault = f"a snapshot of {worker_name(place)} could not be read and is missing here: {error}"
-            self._faults.append(fault)
-            self._live.notice(fault)
-
-    def _lose(self, place: Place, message: Fault) -> None:
-        after = max(0.0, message.at - self._started_at())
-        reason = f"{message.reason}, {after:.1f} s after the start"
-        if place in self._tally.workers:
-            self._tally.lose(place, reason, message.at, message.ledgers)
-        self._live.notice(f"{worker_name(place)} (process {message.pid}) {reason}")
-
-    def _settle(self, node: str, message: messages.Final) -> None:
-        for worker, ledgers in message.ledgers.items():
-            if (tally := self._tally.workers.get((node, worker))) is not None:
-                tally.ledgers = ledgers
-
-    # Once a second
+    # As time passes
 
     def _schedule_tick(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         now, start = self._clock.now(), self._campaign.started_at
-        at = now + IDLE_TICK
-        if start is not None:
+        if start is None:
+            full_at = max(now, self._full_at + IDLE_TICK)
+        else:
             # A little is added, or rounding would make the same second follow itself.
-            past = (now - start - SNAPSHOTS_ARRIVE + 0.01) // 1.0
-            at = start + max(0.0, past + 1.0) + SNAPSHOTS_ARRIVE
-        self._timer = self._clock.call_at(at, lambda: self._events.put_nowait(_Tick()))
+            past = (self._full_at - start - SNAPSHOTS_ARRIVE + 0.01) // 1.0
+            full_at = start + max(0.0, past + 1.0) + SNAPSHOTS_ARRIVE
+        is_watching = self._office.lease_s is not None and now + WATCH_SECONDS < full_at
+        at = now + WATCH_SECONDS if is_watching else full_at
+        self._timer = self._clock.call_at(at, lambda: self._events.put_nowait(_Tick(not is_watching)))
 
-    async def _tick(self) -> None:
+    async def _tick(self, is_full: bool) -> None:
+        now = self._clock.now()
+        if is_full:
+            self._full_at = now
         self._schedule_tick()
-        if self._campaign.started_at is not None:
-            elapsed = self._clock.now() - self._campaign.started_at
-            await self._keep(self._tally.close_seconds(elapsed))
-            self._check_conditions()
-        self._show()
+        await self._look_for_silence()
+        if is_full:
+            if self._campaign.started_at is not None:
+                self._check_conditions()
+                self._check_timeout(now - self._campaign.started_at)
+            self._show()
         await self._step(life.TimePassed())
 
-    async def _keep(self, seconds: tuple[Second, ...]) -> None:
-        for second in seconds:
-            self._live.add(second, self._tally)
-        await self._store.save_seconds(self._campaign.key, seconds)
-
     def _check_conditions(self) -> None:
-        for each in check(self._scenarios, self._tally.aggregate):
-            if not each.is_violated:
-                continue
-            text = f"{each.scenario}: expected {each.expectation.text}"
-            self._live.notice(text)
-            if each.abort and self._campaign.phase is Phase.RUNNING:
+        for text in self._progress.violations(self._fleet.scenarios):
+            if self._campaign.phase is Phase.RUNNING:
                 self.stop(False, f"because a condition is violated, {text}")
 
+    def _check_timeout(self, elapsed: float) -> None:
+        timeout = self._request.timeout
+        if timeout is not None and elapsed >= timeout and self._campaign.phase is Phase.RUNNING:
+            self.stop(self._request.is_hard_timeout, "because of its timeout")
+
     def _show(self) -> None:
-        start = self._campaign.started_at
-        elapsed = 0.0 if start is None else max(0.0, self._clock.now() - start)
-        self._watch(self._live.show(self._campaign.phase, elapsed, self._tally))
+        self._watch(self._live())
+
+    def _live(self) -> Live:
+        return self._progress.show(self._campaign.phase, self._epoch())
 
     # The end
 
     async def _conclude(self) -> Report:
         failure = self._campaign.failure
         if failure is not None and self._campaign.started_at is None:
-            raise _ERRORS.get(failure.cause, FactoryError)(failure.reason)
+            await self._give_up(failure)
+            raise self._error or _ERRORS.get(failure.cause, FactoryError)(failure.reason)
         if failure is not None:
-            self._faults.append(failure.reason)
-        await self._keep(self._tally.close_all_seconds())
-        started_at = self._started_at()
+            self._progress.faults.append(failure.reason)
+        store, progress = self._office.store, self._progress
+        letters, self._letters = self._letters, []
+        seconds = progress.close_seconds(None)
+        timeline = (*await store.seconds(self._campaign.key), *seconds)
+        started_at = progress.started_at or progress.created_at
         report = build(
             Ending(
                 key=self._campaign.key,
@@ -424,38 +490,64 @@ class Orchestrator:
                 seed=self._request.seed,
                 speed_factor=self._request.speed_factor,
                 started_at=started_at,
-                ended_at=max(started_at, self._ended_at or self._epoch()),
-                scenarios=self._scenarios,
-                factories=self._factories,
-                assignment=self._assignment,
-                tally=self._tally,
-                timeline=await self._store.seconds(self._campaign.key),
+                ended_at=max(started_at, progress.ended_at or self._epoch()),
+                scenarios=self._fleet.scenarios,
+                factories=self._fleet.factories,
+                assignment=self._fleet.assignment,
+                tally=progress.tally,
+                timeline=timeline,
                 is_aborted=self._campaign.phase is Phase.ABORTED,
-                messages=tuple(self._messages),
-                faults=tuple(self._faults),
+                messages=tuple(progress.messages),
+                faults=tuple(progress.faults),
                 environment=self._request.environment,
             )
         )
-        await self._store.save_report(report)
+        await self._tenure.commit(
+            self._campaign.phase,
+            self._epoch(),
+            seconds=seconds,
+            watermarks=self._watermarks,
+            report=report,
+        )
+        for letter in letters:
+            letter.acknowledge()
+        await self._clear_up()
         return report
 
-    def _started_at(self) -> float:
-        start = self._campaign.started_at
-        return self._created_at if start is None else self._clock.epoch(start)
+    async def _give_up(self, failure: life.Failure) -> None:
+        """Nothing has started: have the factories forget it, so that they are free for the next one."""
+        await self._tenure.commit(
+            self._campaign.phase,
+            self._epoch(),
+            watermarks=self._watermarks,
+            failure_reason=failure.reason,
+        )
+        waiting = set(self._campaign.present)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(life.CLOSING_SECONDS):
+                while waiting:
+                    event = await self._events.get()
+                    if isinstance(event, Letter):
+                        event.acknowledge()
+                        if isinstance(event.received.message, messages.Final | DirectiveIgnored):
+                            waiting.discard(event.received.source)
+        await self._clear_up()
+
+    async def _clear_up(self) -> None:
+        """Leave nothing behind but what is in the store."""
+        key, transport = self._campaign.key, self._office.transport
+        await self._office.directory.release(key)
+        await transport.remove(topics.feedback(key))
+        for node in self._campaign.lost:
+            await transport.remove(topics.directives(key, node))
+
+    @property
+    def _name(self) -> str:
+        return self._request.name or ", ".join(each.name for each in self._fleet.scenarios) or self._request.key
+
+    def _own_time(self, node: str, at: float) -> float:
+        """A moment of a factory's clock by this head's."""
+        return at - self._offsets.offset(node)
 
     def _epoch(self) -> float:
         return self._clock.epoch(self._clock.now())
-
-
-def _refuse_beyond(request: CampaignRequest, minions: Mapping[str, int]) -> None:
-    """Raises CampaignRefused when the campaign is more than the installation allows."""
-    refusal = limits.refusal(request.limits, minions)
-    if refusal is not None:
-        raise CampaignRefused(refusal)
-    problems = [
-        f"{name}: {problem}"
-        for name, each in request.scenarios.items()
-        for problem in check_stages(request.limits.stage, each.profile, minions[name])
-    ]
-    if problems:
-        raise CampaignRefused("\n".join(problems))

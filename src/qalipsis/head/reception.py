@@ -1,109 +1,207 @@
-"""Where factories introduce themselves and stay in touch."""
+"""Where factories introduce themselves and stay in touch: at one head of the cluster at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.metadata import version
+from typing import Final
 
-from qalipsis.clock import Clock
 from qalipsis.cluster import topics
+from qalipsis.cluster.accompanied import accompanied
+from qalipsis.cluster.codec import Received, Sender
 from qalipsis.cluster.inbox import Inbox
 from qalipsis.cluster.messages import (
     PROTOCOL,
+    Farewell,
     Handshake,
     HandshakeAccepted,
     HandshakeRefused,
+    HandshakeWanted,
     Heartbeat,
     HeartbeatReply,
+    Reply,
 )
 from qalipsis.cluster.publisher import Publisher
-from qalipsis.cluster.transport import Transport
-from qalipsis.errors import FactoryError
-from qalipsis.head.campaign_list import moment
-from qalipsis.system_clock import SystemClock
+from qalipsis.errors import ServiceUnavailable, TransportClosed
+from qalipsis.head.directory import Beat
+from qalipsis.head.office import Office
+from qalipsis.head.vigil import LOST_BEATS
+
+ROUND_SECONDS: Final = 0.25
+"""How often heartbeats are written down, and doubtful handshakes decided."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Sighting:
-    """When a factory came, and what it said last."""
+class _Doubt:
+    """A factory whose node is in use by another one, as far as anybody knows."""
 
-    arrived_at: datetime
-    heard_at: datetime
-    heartbeat: Heartbeat | None = None
+    handshake: Handshake
+    incarnation: int
+    since: float
 
 
 class Reception:
-    """Knows the factories that the head has accepted, by node."""
+    """Accepts factories into the directory, in the name of all heads, whenever this head is the one to do so.
 
-    def __init__(
-        self,
-        transport: Transport,
-        publisher: Publisher,
-        heartbeat_seconds: float,
-        lease_seconds: float | None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._publisher = publisher
-        self._inbox = Inbox(transport, topics.HANDSHAKE)
-        self._lease_seconds = lease_seconds
-        self._arrived = asyncio.Condition()
-        self._clock = clock or SystemClock()
-        self.heartbeat_seconds = heartbeat_seconds
-        self.factories: dict[str, Handshake] = {}
-        self.seen: dict[str, Sighting] = {}
+    A node that is there already is not taken over: the newcomer waits until the other one has been silent for
+    too long, and is refused when it is not.
+    """
+
+    def __init__(self, office: Office, incarnation: int) -> None:
+        self._office = office
+        self._clock = office.clock
+        self._publisher = Publisher(office.transport, Sender(f"{office.head}/reception", incarnation))
+        self._too_long = LOST_BEATS * office.heartbeat_s
+        self._known: dict[str, tuple[int, float]] = {}
+        """The incarnation of each node, and when it was heard last."""
+        self._doubts: dict[str, _Doubt] = {}
+        self._beats: dict[str, Beat] = {}
 
     async def serve(self) -> None:
-        """Answer handshakes and heartbeats until the transport closes."""
-        async for received in self._inbox.messages():
+        """Receive factories until the transport closes; raises TransportClosed when it fails."""
+        failed_at = -1.0
+        while True:
+            if not await self._hold():
+                await asyncio.sleep(self._office.claim_lease_s / 3)
+                continue
+            inbox = Inbox(self._office.transport, topics.HANDSHAKE)
+            try:
+                await self._meet_known()
+                await accompanied(self._until_replaced(), self._receive(inbox), self._decide())
+                _log.info("another head receives the factories now")
+            except _Ended:
+                return
+            except TransportClosed:
+                # Another head took over the reading, or the transport failed: then it fails again.
+                if self._clock.now() - failed_at < self._office.claim_lease_s:
+                    raise
+                failed_at = self._clock.now()
+            finally:
+                await inbox.aclose()
+
+    async def _hold(self) -> bool:
+        office = self._office
+        try:
+            return await office.directory.hold_reception(office.head, office.claim_lease_s)
+        except ServiceUnavailable as error:
+            _log.warning("who receives the factories cannot be told: %s", error)
+            return False
+
+    async def _until_replaced(self) -> None:
+        while True:
+            await asyncio.sleep(self._office.claim_lease_s / 3)
+            try:
+                office = self._office
+                if not await office.directory.hold_reception(office.head, office.claim_lease_s):
+                    return
+            except ServiceUnavailable as error:
+                # While the store is away nobody else can take over.
+                _log.warning("the reception was not renewed: %s", error)
+
+    async def _meet_known(self) -> None:
+        now = self._clock.now()
+        self._known = {
+            each.node: (each.incarnation, now - each.silence_s)
+            for each in await self._office.directory.factories()
+        }
+
+    async def _receive(self, inbox: Inbox) -> None:
+        async for received in inbox.messages():
             match received.message:
                 case Handshake():
-                    await self._welcome(received.message)
+                    await self._welcome(received.message, received.incarnation)
                 case Heartbeat():
-                    if (seen := self.seen.get(received.source)) is not None:
-                        seen.heard_at, seen.heartbeat = self._now(), received.message
-                    reply = HeartbeatReply(
-                        lease_s=self._lease_seconds,
-                        committed=received.message.sequence,
-                        clock=received.message.clock,
-                    )
-                    await self._publisher.say(topics.node(received.source), reply)
+                    await self._hear(received, received.message)
+                case Farewell():
+                    await self._see_off(received.source, received.incarnation)
                 case other:
-                    _log.warning("%s was sent to the reception of the head", type(other).__name__)
+                    _log.warning("%s was sent to the reception of the heads", type(other).__name__)
+        raise _Ended
 
-    async def wait_for(self, count: int, timeout_seconds: float) -> dict[str, Handshake]:
-        """The accepted factories, once there are so many; raises FactoryError when they do not come."""
-        async with self._arrived:
-            try:
-                async with asyncio.timeout(timeout_seconds):
-                    await self._arrived.wait_for(lambda: len(self.factories) >= count)
-            except TimeoutError:
-                raise FactoryError(
-                    f"{len(self.factories)} of the {count} required factories came within "
-                    f"{timeout_seconds:g} s: start the others, or lower campaign.required-factories"
-                ) from None
-        return dict(self.factories)
-
-    async def _welcome(self, factory: Handshake) -> None:
-        if factory.protocol not in (PROTOCOL, PROTOCOL - 1):
-            reason = (
-                f"factory {factory.node} speaks protocol {factory.protocol} (version {factory.version}), "
-                f"this head {PROTOCOL} (version {version('qalipsis')}): install the same version"
-            )
-            await self._publisher.say(topics.node(factory.node), HandshakeRefused(reason=reason))
+    async def _welcome(self, factory: Handshake, incarnation: int) -> None:
+        refusal = _refusal(factory)
+        if refusal is not None:
+            await self._refuse(factory.node, incarnation, refusal)
             return
-        await self._publisher.say(
-            topics.node(factory.node),
-            HandshakeAccepted(heartbeat_s=self.heartbeat_seconds, lease_s=self._lease_seconds),
-        )
-        async with self._arrived:
-            self.factories[factory.node] = factory
-            self.seen[factory.node] = Sighting(self._now(), self._now())
-            self._arrived.notify_all()
+        known, heard_at = self._known.get(factory.node, (incarnation, 0.0))
+        if known == incarnation or self._clock.now() - heard_at >= self._too_long:
+            await self._accept(factory, incarnation)
+        else:
+            self._doubts[factory.node] = _Doubt(factory, incarnation, self._clock.now())
 
-    def _now(self) -> datetime:
-        return moment(self._clock.epoch(self._clock.now()))
+    async def _accept(self, factory: Handshake, incarnation: int) -> None:
+        office = self._office
+        await office.directory.register(factory, incarnation)
+        self._known[factory.node] = incarnation, self._clock.now()
+        _log.info("factory %s has come, with %d workers", factory.node, factory.workers)
+        await self._say(
+            factory.node,
+            incarnation,
+            HandshakeAccepted(heartbeat_s=office.heartbeat_s, lease_s=office.lease_s),
+        )
+
+    async def _refuse(self, node: str, incarnation: int, reason: str) -> None:
+        _log.warning("factory %s was refused: %s", node, reason)
+        await self._say(node, incarnation, HandshakeRefused(reason=reason))
+
+    async def _hear(self, received: Received, heartbeat: Heartbeat) -> None:
+        node, incarnation = received.source, received.incarnation
+        known, _ = self._known.get(node, (None, 0.0))
+        if known != incarnation:
+            await self._say(node, incarnation, HandshakeWanted())
+            return
+        self._known[node] = incarnation, self._clock.now()
+        self._beats[node] = Beat(node, incarnation, heartbeat)
+        doubt = self._doubts.pop(node, None)
+        if doubt is not None and doubt.incarnation != incarnation:
+            reason = (
+                f"another factory works as node {node} already; give each factory a factory.node-id of its own"
+            )
+            await self._refuse(node, doubt.incarnation, reason)
+        reply = HeartbeatReply(
+            lease_s=self._office.lease_s, committed=received.sequence, clock=heartbeat.clock
+        )
+        await self._say(node, incarnation, reply)
+
+    async def _see_off(self, node: str, incarnation: int) -> None:
+        if self._known.get(node, (None,))[0] == incarnation:
+            del self._known[node]
+            self._beats.pop(node, None)
+        await self._office.directory.leave(node, incarnation)
+        await self._office.transport.remove(topics.node(node, incarnation))
+        _log.info("factory %s has left", node)
+
+    async def _decide(self) -> None:
+        """Now and then: write heartbeats down, and accept whoever waited for the end of another."""
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            beats, self._beats = tuple(self._beats.values()), {}
+            try:
+                for node, incarnation in await self._office.directory.hear(beats) if beats else ():
+                    await self._say(node, incarnation, HandshakeWanted())
+                now = self._clock.now()
+                for doubt in [each for each in self._doubts.values() if now - each.since >= self._too_long]:
+                    del self._doubts[doubt.handshake.node]
+                    await self._accept(doubt.handshake, doubt.incarnation)
+            except ServiceUnavailable as error:
+                _log.warning("heartbeats were not written down: %s", error)
+
+    async def _say(self, node: str, incarnation: int, reply: Reply) -> None:
+        await self._publisher.say(topics.node(node, incarnation), reply)
+
+
+class _Ended(Exception):
+    """The transport was closed in order."""
+
+
+def _refusal(factory: Handshake) -> str | None:
+    if factory.protocol in (PROTOCOL, PROTOCOL - 1):
+        return None
+    return (
+        f"factory {factory.node} speaks protocol {factory.protocol} (version {factory.version}), "
+        f"this head {PROTOCOL} (version {version('qalipsis')}): install the same version"
+    )

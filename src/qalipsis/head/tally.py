@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from qalipsis.head.load import Load
 from qalipsis.metrics.aggregate import CampaignAggregate
 from qalipsis.metrics.health import InjectorHealth
+from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.snapshot import Snapshot, WorkerHealth
 from qalipsis.reports.model import Second
 
@@ -25,6 +26,12 @@ class WorkerTally:
     lost_reason: str | None = None
     lost_at: float | None = None
     """Epoch seconds."""
+    is_presumed: bool = False
+    """Nobody has seen it die: what still comes of it is true, and `estimates` stand for what does not."""
+    estimates: Mapping[str, int] = field(default_factory=dict)
+    """Requests that it may have sent after its last report, by scenario."""
+    rates: dict[str, tuple[float, int, float]] = field(default_factory=dict)
+    """By scenario: when it reported last, the requests it had attempted by then, and how many a second."""
 
     @property
     def is_lost(self) -> bool:
@@ -48,11 +55,14 @@ class Tally:
         worker = self.workers.get(place)
         if worker is None or not self.aggregate.add(source(place), snapshot):
             return
+        if worker.is_presumed:
+            worker.ledgers, worker.estimates = snapshot.ledgers, {}
         if worker.is_lost:
             return  # what it counted last was read after this snapshot was made
         self._load.add(source(place), snapshot)
         worker.health.add(snapshot.health)
         worker.ledgers = snapshot.ledgers
+        _note_rates(worker, snapshot)
 
     def silent(self, place: Place, seconds: float) -> None:
         """Count a second in which a worker could not even report: its loop lags by so much."""
@@ -64,6 +74,20 @@ class Tally:
         worker = self.workers[place]
         worker.lost_reason, worker.lost_at, worker.ledgers = reason, at, ledgers
         self._load.lose(source(place))
+
+    def presume_lost(self, place: Place, reason: str, at: float, silence: float) -> None:
+        """Nothing came from a worker for so many seconds: it is lost, unless its own word says more."""
+        worker = self.workers[place]
+        worker.is_presumed = True
+        worker.estimates = {
+            scenario: round(rate * silence) for scenario, (_, _, rate) in worker.rates.items() if rate
+        }
+        self.lose(place, reason, at, worker.ledgers)
+
+    def settle(self, place: Place, ledgers: Mapping[str, tuple[int, ...]]) -> None:
+        """A worker's final counters, read from the memory that outlives it."""
+        if (worker := self.workers.get(place)) is not None:
+            worker.ledgers, worker.estimates = ledgers, {}
 
     def close_seconds(self, elapsed: float) -> tuple[Second, ...]:
         """The seconds that all living workers have reported, oldest first, each once."""
@@ -86,6 +110,15 @@ class Tally:
             p95_ms=figures.p95_ms,
             p99_ms=figures.p99_ms,
         )
+
+
+def _note_rates(worker: WorkerTally, snapshot: Snapshot) -> None:
+    for scenario, counts in snapshot.ledgers.items():
+        attempted = counts[Slot.REQUESTS_ATTEMPTED]
+        at, before, rate = worker.rates.get(scenario, (0.0, 0, 0.0))
+        if snapshot.elapsed_s > at:
+            rate = (attempted - before) / (snapshot.elapsed_s - at)
+        worker.rates[scenario] = (snapshot.elapsed_s, attempted, rate)
 
 
 def source(place: Place) -> str:

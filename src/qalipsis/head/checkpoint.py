@@ -1,0 +1,59 @@
+"""All that another head needs to go on with a campaign."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from qalipsis.head.assignment import Assignment, Member
+from qalipsis.head.campaign import Campaign
+from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.progress import ProgressState
+from qalipsis.plan.model import ScenarioDescriptor
+from qalipsis.reports.live import Live
+
+
+class Checkpoint(Struct, frozen=True, kw_only=True):
+    """Moments are epoch seconds: monotonic clocks of two machines have nothing in common."""
+
+    request: CampaignRequest
+    campaign: Campaign
+    scenarios: tuple[ScenarioDescriptor, ...]
+    factories: tuple[Member, ...]
+    minions: dict[str, int]
+    zones: dict[str, int]
+    first_worker: dict[str, int]
+    shares: dict[str, tuple[int, ...]]
+    awaited: frozenset[str]
+    progress: ProgressState
+    live: Live
+
+    @property
+    def assignment(self) -> Assignment:
+        return Assignment(self.minions, self.zones, self.first_worker, self.shares)
+
+
+class _Glance(Struct, frozen=True):
+    live: Live
+
+
+_encoder = msgspec.msgpack.Encoder()
+_checkpoints: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Checkpoint)
+_glances = msgspec.msgpack.Decoder(_Glance)
+
+
+def freeze(checkpoint: Checkpoint) -> bytes:
+    return _encoder.encode(checkpoint)
+
+
+def thaw(data: bytes) -> Checkpoint:
+    """The checkpoint in these bytes; msgspec.ValidationError when another version wrote them."""
+    found: Checkpoint = _checkpoints.decode(data)
+    return found
+
+
+def live_of(data: bytes) -> Live:
+    """How the campaign looked, without reading the rest."""
+    return _glances.decode(data).live

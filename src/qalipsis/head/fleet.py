@@ -1,0 +1,115 @@
+"""Which scenarios a campaign runs, on which of the factories, and who has which minions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from qalipsis.errors import CampaignRefused
+from qalipsis.head import limits
+from qalipsis.head.assignment import Assignment, Member, assign, eligible
+from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.directory import FactoryRecord
+from qalipsis.head.scenario_request import ScenarioRequest, as_requested, check_scenarios
+from qalipsis.head.stage_limits import check_stages
+from qalipsis.head.zone_check import check_zones
+from qalipsis.head.zones import Zone
+from qalipsis.plan.model import ScenarioDescriptor
+from qalipsis.plan.selection import select
+
+
+class NoFactoryFree(CampaignRefused):
+    """The campaign could run on factories that all work for others now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """What was chosen."""
+
+    scenarios: tuple[ScenarioDescriptor, ...]
+    factories: tuple[Member, ...]
+    assignment: Assignment
+
+
+def choose(request: CampaignRequest, there: Sequence[FactoryRecord], zones: Sequence[Zone]) -> Fleet:
+    """The fleet of the campaign among the factories that are `there`, of which only free ones are taken.
+
+    Raises NoFactoryFree, and CampaignRefused or ScenarioErrors for what waiting would not change.
+    """
+    known = {scenario.name: scenario for each in there for scenario in each.handshake.scenarios}
+    requested = request.scenarios
+    problems = check_scenarios(requested, known)
+    if any(each.zones for each in requested.values()):
+        problems += check_zones(requested, zones, members(there))
+    if problems:
+        raise CampaignRefused("\n".join(problems))
+    names = tuple(requested or select(known, request.patterns))
+    able = [each for each in there if set(names) <= {own.name for own in each.handshake.scenarios}]
+    if not able:
+        raise CampaignRefused(
+            f"no factory has all of the scenarios {', '.join(names)}: run them in campaigns of their own, or "
+            "give the factories the same files"
+        )
+    wanted = {each.node for each in eligible(members(able), requested)}
+    able = [each for each in able if each.node in wanted]
+    _check_versions(names, able)
+    free = members(each for each in able if each.campaign in (None, request.key))
+    _check_free(requested, free, able)
+    scenarios = tuple(as_requested(known[name], requested.get(name)) for name in names)
+    assignment = assign(
+        scenarios, free, request.minions_factor, request.minions_per_scenario, request.scenarios
+    )
+    _check_limits(request, assignment.minions)
+    return Fleet(scenarios=scenarios, factories=tuple(free), assignment=assignment)
+
+
+def members(factories: Iterable[FactoryRecord]) -> list[Member]:
+    return [
+        Member(
+            node=each.node,
+            incarnation=each.incarnation,
+            workers=each.handshake.workers,
+            zone=each.handshake.zone,
+        )
+        for each in factories
+    ]
+
+
+def _check_versions(names: Iterable[str], factories: Sequence[FactoryRecord]) -> None:
+    """Directives carry no code: whoever runs a scenario must have the same one."""
+    for name in names:
+        nodes: dict[str, list[str]] = {}
+        for factory in factories:
+            for scenario in factory.handshake.scenarios:
+                if scenario.name == name:
+                    nodes.setdefault(scenario.digest, []).append(factory.node)
+        if len(nodes) > 1:
+            listed = "; ".join(f"{digest[:12]} on {', '.join(each)}" for digest, each in nodes.items())
+            raise CampaignRefused(
+                f"the factories have different versions of scenario {name}: {listed}; install the same "
+                "files and packages everywhere, and start those factories again"
+            )
+
+
+def _check_free(
+    requested: Mapping[str, ScenarioRequest], free: Sequence[Member], able: Sequence[FactoryRecord]
+) -> None:
+    needed = {zone for request in requested.values() for zone in request.zones}
+    if free and needed <= {each.zone for each in free}:
+        return
+    busy = ", ".join(f"{each.node} works for {each.campaign}" for each in able if each.campaign)
+    raise NoFactoryFree(f"no factory is free: {busy}")
+
+
+def _check_limits(request: CampaignRequest, minions: Mapping[str, int]) -> None:
+    """More than the installation allows is refused."""
+    refusal = limits.refusal(request.limits, minions)
+    if refusal is not None:
+        raise CampaignRefused(refusal)
+    problems = [
+        f"{name}: {problem}"
+        for name, each in request.scenarios.items()
+        for problem in check_stages(request.limits.stage, each.profile, minions[name])
+    ]
+    if problems:
+        raise CampaignRefused("\n".join(problems))

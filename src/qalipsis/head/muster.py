@@ -1,0 +1,50 @@
+"""Waits until a campaign's factories have come and are free, and reserves them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from qalipsis.errors import FactoryError
+from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.fleet import Fleet, NoFactoryFree, choose
+from qalipsis.head.office import Office
+
+LOOK_SECONDS: Final = 0.05
+SLOW_LOOK_SECONDS: Final = 0.5
+QUICK_LOOKS: Final = 40
+
+
+async def muster(office: Office, request: CampaignRequest) -> Fleet:
+    """The campaign's fleet, reserved for it.
+
+    Raises FactoryError when too few factories come in time, NoFactoryFree when they work for others all the
+    time, and CampaignRefused or ScenarioErrors for what waiting would not change.
+    """
+    deadline = office.clock.now() + request.factories_timeout
+    looks = 0
+    while True:
+        await office.roster.refresh()
+        there = [each for each in office.roster.factories.values() if each.is_fresh]
+        late: Exception
+        if len(there) < request.required_factories:
+            late = FactoryError(
+                f"{len(there)} of the {request.required_factories} required factories came within "
+                f"{request.factories_timeout:g} s: start the others, or lower campaign.required-factories"
+            )
+        else:
+            try:
+                fleet = choose(request, there, await office.store.zones())
+            except NoFactoryFree as error:
+                late = error
+            else:
+                if await office.directory.reserve(
+                    request.key, [(each.node, each.incarnation) for each in fleet.factories]
+                ):
+                    return fleet
+                late = NoFactoryFree("the factories were reserved for another campaign meanwhile")
+        if office.clock.now() >= deadline:
+            raise late
+        looks += 1
+        # A factory of the same process is there within milliseconds; for others nobody waits so closely.
+        await asyncio.sleep(LOOK_SECONDS if looks < QUICK_LOOKS else SLOW_LOOK_SECONDS)

@@ -1,0 +1,128 @@
+"""What the factories of a campaign have told so far, and what there is to say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from qalipsis.cluster.messages import Fault, Final, SnapshotTaken, WorkerSilent, WorkerState
+from qalipsis.head.accounts import worker_name
+from qalipsis.head.conditions import check
+from qalipsis.head.live_view import LiveView
+from qalipsis.head.tally import Place, Tally
+from qalipsis.metrics.snapshot import Snapshot
+from qalipsis.plan.model import ScenarioDescriptor
+from qalipsis.reports.live import Live
+from qalipsis.reports.model import Message, Second
+
+
+class Progress:
+    """One campaign. Moments are epoch seconds of the head."""
+
+    def __init__(self, name: str, created_at: float) -> None:
+        self.tally = Tally()
+        self.created_at = created_at
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.planned_s: float | None = None
+        self.messages: list[Message] = []
+        self.faults: list[str] = []
+        self._live = LiveView(name)
+        self._pieces: dict[Place, list[bytes]] = {}
+
+    def begin(self, name: str, minions: int) -> None:
+        """The campaign is called so, and has so many minions."""
+        self._live.name, self._live.minions_scheduled = name, minions
+
+    def notice(self, text: str) -> None:
+        """Something that who watches should know now."""
+        self._live.notice(text)
+
+    def warn(self, text: str) -> None:
+        """Something that is wrong with the figures, to be told now and in the verdict."""
+        self.faults.append(text)
+        self._live.notice(text)
+
+    # What factories tell
+
+    def meet(self, node: str, message: WorkerState) -> None:
+        self.tally.add_worker((node, message.worker), message.pid)
+        if message.planned_s is not None:
+            self.planned_s = self._live.planned_s = max(message.planned_s, self.planned_s or 0.0)
+
+    def collect(self, node: str, message: SnapshotTaken) -> None:
+        place = (node, message.worker)
+        pieces = self._pieces.setdefault(place, [])
+        if message.piece == 0:
+            pieces.clear()
+        pieces.append(message.data)
+        if len(pieces) < message.pieces:
+            return
+        data = b"".join(pieces)
+        pieces.clear()
+        try:
+            self.tally.add(place, msgspec.msgpack.decode(data, type=Snapshot))
+        except (msgspec.MsgspecError, ValueError) as error:
+            self.warn(f"a snapshot of {worker_name(place)} could not be read and is missing here: {error}")
+
+    def silent(self, node: str, message: WorkerSilent) -> None:
+        place = (node, message.worker)
+        self.tally.silent(place, message.seconds)
+        self.notice(f"{worker_name(place)} does not report: user code blocks its event loop")
+
+    def lose_worker(self, node: str, message: Fault, at: float) -> None:
+        place = (node, message.worker)
+        reason = f"{message.reason}, {self._after(at):.1f} s after the start"
+        if place in self.tally.workers:
+            self.tally.lose(place, reason, at, message.ledgers)
+        self.notice(f"{worker_name(place)} (process {message.pid}) {reason}")
+
+    def lose_factory(self, node: str, reason: str, at: float, silence: float) -> None:
+        """Nothing was heard of a factory for so many seconds; what it did meanwhile is estimated."""
+        told = f"{reason}, {self._after(at):.1f} s after the start"
+        for place, worker in self.tally.workers.items():
+            if place[0] == node and not worker.is_lost:
+                self.tally.presume_lost(place, told, at, silence)
+        self.notice(f"factory {node} {told}")
+
+    def settle(self, node: str, message: Final) -> None:
+        """The final accounts of a factory."""
+        for worker, ledgers in message.ledgers.items():
+            self.tally.settle((node, worker), ledgers)
+
+    def scenario_ended(self, at: float) -> None:
+        self.ended_at = max(at, self.ended_at or at)
+
+    # Once a second
+
+    def close_seconds(self, elapsed: float | None) -> tuple[Second, ...]:
+        """The seconds that are complete; all that are left when nothing is to come any more (None)."""
+        tally = self.tally
+        seconds = tally.close_all_seconds() if elapsed is None else tally.close_seconds(elapsed)
+        for second in seconds:
+            self._live.add(second, tally)
+        return seconds
+
+    def violations(self, scenarios: Sequence[ScenarioDescriptor]) -> tuple[str, ...]:
+        """The conditions that do not hold and are to stop the campaign; all that do not hold are noticed."""
+        fatal = []
+        for each in check(scenarios, self.tally.aggregate):
+            if each.is_violated:
+                text = f"{each.scenario}: expected {each.expectation.text}"
+                self.notice(text)
+                if each.abort:
+                    fatal.append(text)
+        return tuple(fatal)
+
+    def show(self, state: str, now: float) -> Live:
+        """The campaign at this moment."""
+        return self._live.show(state, self._after(now), self.tally)
+
+    def _after(self, at: float) -> float:
+        return 0.0 if self.started_at is None else max(0.0, at - self.started_at)
+
+
+def ledgers_of(tally: Tally, node: str) -> dict[int, Mapping[str, tuple[int, ...]]]:
+    """The last counters of a factory's workers."""
+    return {worker: each.ledgers for (own, worker), each in tally.workers.items() if own == node}
