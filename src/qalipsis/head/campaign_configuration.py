@@ -109,7 +109,7 @@ def _normal(key: str, value: Any) -> Any:
         case "profile" | "completion" | "scheduling" if isinstance(value, str):
             word = value.strip().upper()
             return "IMMEDIATE" if word == "IMMEDIATELY" else word
-        case "stages" | "restrictions" if value is not None and not isinstance(value, list):
+        case "stages" | "restrictions" if value is not None and not isinstance(value, list | tuple):
             return [value]
         case _:
             return value

@@ -306,7 +306,8 @@ class CampaignService:
             await self._store.release(claim)  # it was begun, or changed, just before: to be looked at again
         elif reason is not None:
             _log.warning("campaign %s failed: %s", record.key, reason)
-            await self._scheduler.follow_up(record)
+            with suppress(CampaignRefused):  # who has no configuration left has no schedule either
+                await self._scheduler.follow_up(record)
             failed = Commit(state=Phase.FAILED, at=self._epoch(), failure_reason=reason)
             await self._store.release(await self._store.commit(claim, failed))
         else:
