@@ -38,7 +38,7 @@ class ScenarioConfiguration(_Payload, frozen=True, kw_only=True):
 
 
 class Scheduling(_Payload, frozen=True, kw_only=True):
-    """HOURLY, DAILY or MONTHLY."""
+    """HOURLY, DAILY or MONTHLY, by the clocks of `time_zone`: see `head/schedule.py`."""
 
     scheduling: str
     time_zone: str = "UTC"
@@ -46,7 +46,10 @@ class Scheduling(_Payload, frozen=True, kw_only=True):
 
 
 class CampaignConfiguration(_Payload, frozen=True, kw_only=True):
-    """A campaign as a client asks for it; `timeout` is an ISO duration such as `PT10M`."""
+    """A campaign as a client asks for it.
+
+    `timeout` is an ISO duration such as `PT10M`, `scheduled_at` a moment such as `2030-01-31T09:00:00Z`.
+    """
 
     name: str
     scenarios: dict[str, ScenarioConfiguration]
@@ -106,7 +109,7 @@ def _normal(key: str, value: Any) -> Any:
         case "profile" | "completion" | "scheduling" if isinstance(value, str):
             word = value.strip().upper()
             return "IMMEDIATE" if word == "IMMEDIATELY" else word
-        case "stages" | "restrictions" if value is not None and not isinstance(value, list):
+        case "stages" | "restrictions" if value is not None and not isinstance(value, list | tuple):
             return [value]
         case _:
             return value
@@ -211,13 +214,10 @@ def request_of(
     defaults: CampaignRequest,
     key: str,
 ) -> CampaignRequest:
-    """What the orchestrator is to run; raises InvalidConfiguration for what it cannot do.
+    """What the orchestrator is to run, whenever that is.
 
     The only place that knows what a request has room for.
     """
-    if configuration.scheduled_at is not None or configuration.scheduling is not None:
-        problem = Problem("campaign.scheduledAt", "campaigns cannot be scheduled; leave it out")
-        raise InvalidConfiguration((problem,))
     return replace(
         defaults,
         key=key,

@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from qalipsis.clock import Clock
 from qalipsis.cluster.accompanied import accompanied
 from qalipsis.cluster.messages import Handshake
-from qalipsis.errors import CampaignRefused, QalipsisError
-from qalipsis.head import campaign_configuration
+from qalipsis.errors import CampaignRefused, QalipsisError, ServiceUnavailable
+from qalipsis.head import campaign_configuration, schedule_request
 from qalipsis.head.campaign import Phase
-from qalipsis.head.campaign_configuration import CampaignConfiguration, InvalidConfiguration
+from qalipsis.head.campaign_configuration import CampaignConfiguration, InvalidConfiguration, Problem
 from qalipsis.head.campaign_list import (
     CampaignQuery,
     CampaignRecord,
@@ -32,8 +32,9 @@ from qalipsis.head.campaign_list import (
 )
 from qalipsis.head.live_stream import Happening, LiveStream, StateEntered
 from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
-from qalipsis.head.ownership import Claim, Fenced
+from qalipsis.head.ownership import Claim, Commit, Fenced
 from qalipsis.head.reception import Reception, Sighting
+from qalipsis.head.scheduler import Scheduler, next_key, utc_now, waits
 from qalipsis.head.store import Store
 from qalipsis.head.zones import Zone
 from qalipsis.plan.model import ScenarioDescriptor
@@ -47,6 +48,12 @@ MOST_WAITING: Final = 1000
 PULSE_SECONDS: Final = 10.0
 UNEXPECTED: Final = "an unexpected error occurred, the log of the head says more"
 LEFT_BEHIND: Final = "the head that drove it ended before the campaign did"
+
+AT_ONCE: Final = Problem(
+    "campaign.scheduledAt",
+    "what is posted here starts at once; post it to /campaigns/schedule, or leave out scheduledAt and "
+    "scheduling",
+)
 
 Conduct = Callable[[CampaignRequest, Callable[[Live], None]], Orchestrator]
 """Makes the orchestrator of a request; the function is called each second while it runs."""
@@ -76,6 +83,9 @@ class _Charge:
     stream: LiveStream
     timeout: float | None
     is_hard_timeout: bool
+    scheduled: CampaignRecord | None = None
+    """As it was kept, when it was scheduled."""
+    aborter: str | None = None
     orchestrator: Orchestrator | None = None
     timer: asyncio.TimerHandle | None = None
 
@@ -97,6 +107,7 @@ class CampaignService:
         *,
         head: str,
         is_alone: bool,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._reception = reception
@@ -104,6 +115,7 @@ class CampaignService:
         self._conduct = conduct
         self._head = head
         self._is_alone = is_alone
+        self._scheduler = Scheduler(store, head, now)
         self.defaults = defaults
         self._charges: dict[str, _Charge] = {}
         self._arriving: set[str] = set()
@@ -116,11 +128,16 @@ class CampaignService:
     # Campaigns
 
     async def check(self, configuration: CampaignConfiguration) -> None:
-        """Raise InvalidConfiguration, with everything that keeps this from being run."""
-        await self._checked(configuration, "")
+        """Raise InvalidConfiguration, with everything that keeps this from being run, or scheduled."""
+        if schedule_request.is_scheduled(configuration):
+            await self._check_schedule(configuration)
+        else:
+            await self._checked(configuration, "")
 
     async def start(self, configuration: CampaignConfiguration, user: str) -> CampaignRecord:
         """Run the campaign as soon as the factories are free; raises InvalidConfiguration."""
+        if schedule_request.is_scheduled(configuration):
+            raise InvalidConfiguration((AT_ONCE,))
         request = await self._checked(configuration, _new_key())
         if self._is_closing:
             raise CampaignRefused("this head is being stopped and takes no campaigns any more")
@@ -133,17 +150,36 @@ class CampaignService:
             self._arriving.discard(request.key)
 
     async def replay(self, key: str, user: str) -> CampaignRecord:
-        """Run a campaign again, as it was asked for."""
-        return await self.start(await self.configuration(key), user)
+        """Run a campaign again, as it was asked for, and at once."""
+        return await self.start(schedule_request.without_schedule(await self.configuration(key)), user)
+
+    async def schedule(
+        self, configuration: CampaignConfiguration, user: str, key: str | None = None
+    ) -> CampaignRecord:
+        """Run the campaign when it is due; with a key, instead of what was scheduled under it.
+
+        Raises InvalidConfiguration, UnknownCampaign, and CampaignRefused when it is too late to change it.
+        """
+        if key is not None:
+            await self.record(key)
+        await self._check_schedule(configuration)
+        new = new_campaign(configuration, key or _new_key(), user, schedule_request.start_of(configuration))
+        return await (self._scheduler.add(new) if key is None else self._scheduler.change(new))
 
     async def abort(self, key: str, is_hard: bool, user: str) -> None:
-        """Stop it, whether it runs or waits; nothing happens when it is over."""
+        """Stop it, whether it runs or waits; nothing happens when it is over.
+
+        One that is scheduled and has not begun is the end of its series.
+        """
         record = await self.record(key)
         charge = self._charges.get(key)
         if charge is None:
             if is_terminal(record.state):
                 return
+            if waits(record) and await self._scheduler.cancel(key, user):
+                return
             raise CampaignRefused(f"campaign {key} is driven by {record.owner or 'no head'}, abort it there")
+        charge.aborter = user
         await self._store.save_outcome(key, aborter=user)
         await self._abort(charge, is_hard, f"by {user}")
 
@@ -219,61 +255,117 @@ class CampaignService:
         self._has_ended.clear()
         try:
             await self._clear_up()
-            await accompanied(self._work(), self._renew())
+            await accompanied(self._work(), self._renew(), self._scheduler.serve(self._take_due))
         finally:
             self._has_ended.set()
 
     async def aclose(self, is_hard: bool) -> None:
         """Stop what runs, softly or hard, and abort what waits; returns when all of it is written down.
 
-        May be called again while it waits, to stop hard after all.
+        What was scheduled and waits stays due, for the next head. May be called again while it waits, to stop
+        hard after all.
         """
         self._is_closing = True
         self._changed.set()
         for charge in list(self._charges.values()):
-            await self._abort(charge, is_hard, "because the head was stopped")
+            if charge.scheduled is not None and charge in self._waiting:
+                self._waiting.remove(charge)
+                await self._let_go(charge)
+            else:
+                await self._abort(charge, is_hard, "because the head was stopped")
         await self._has_ended.wait()
 
     async def _take(
         self, configuration: CampaignConfiguration, request: CampaignRequest, user: str
     ) -> CampaignRecord:
-        scenarios = tuple(
-            CampaignScenario(name=name, minions=each.minions_count, zones=each.zones or {})
-            for name, each in configuration.scenarios.items()
-        )
-        record = await self._store.create_campaign(
-            NewCampaign(
-                key=request.key,
-                name=configuration.name,
-                scenarios=scenarios,
-                speed_factor=configuration.speed_factor,
-                configuration=campaign_configuration.to_kept(configuration),
-                configurer=user,
-            )
-        )
+        record = await self._store.create_campaign(new_campaign(configuration, request.key, user))
         claim = await self._store.claim(record.key, self._head, LEASE_SECONDS)
         if claim is None:
             return record  # another head of this store was quicker, and runs it
+        self._enqueue(record, configuration, request, claim)
+        return record
+
+    async def _take_due(self, record: CampaignRecord) -> None:
+        """Let a scheduled campaign wait for its turn, now that its moment has come."""
+        if self._is_closing or record.key in self._charges or len(self._waiting) >= MOST_WAITING:
+            return
+        reason = None
+        try:
+            configuration = campaign_configuration.from_kept(record.configuration)
+            request = await self._checked(configuration, record.key)
+        except CampaignRefused as error:
+            if self._scheduler.is_patient(record):
+                return
+            reason = str(error)
+        claim = await self._store.claim(record.key, self._head, LEASE_SECONDS)
+        if claim is None:
+            return
+        mine = await self.record(record.key)
+        is_same = waits(mine) and mine.configuration == record.configuration
+        if not is_same or self._is_closing:
+            await self._store.release(claim)  # it was begun, or changed, just before: to be looked at again
+        elif reason is not None:
+            _log.warning("campaign %s failed: %s", record.key, reason)
+            with suppress(CampaignRefused):  # who has no configuration left has no schedule either
+                await self._scheduler.follow_up(record)
+            failed = Commit(state=Phase.FAILED, at=self._epoch(), failure_reason=reason)
+            await self._store.release(await self._store.commit(claim, failed))
+        else:
+            self._enqueue(record, configuration, request, claim, scheduled=record)
+
+    def _enqueue(
+        self,
+        record: CampaignRecord,
+        configuration: CampaignConfiguration,
+        request: CampaignRequest,
+        claim: Claim,
+        scheduled: CampaignRecord | None = None,
+    ) -> None:
         charge = _Charge(
             request=request,
             claim=claim,
             stream=LiveStream(StateEntered(state=record.state, status=record.status)),
             timeout=campaign_configuration.timeout_seconds(configuration),
             is_hard_timeout=bool(configuration.hard_timeout),
+            scheduled=scheduled,
         )
         self._charges[record.key] = charge
         self._waiting.append(charge)
         self._changed.set()
-        return record
 
     async def _work(self) -> None:
         while True:
             while self._waiting and not self._is_closing:
-                await self._run(self._waiting.popleft())
+                charge = self._waiting[0]
+                if await self._is_followed_up(charge):
+                    self._waiting.remove(charge)
+                    await self._run(charge)
             if self._is_closing:
                 return
             self._changed.clear()
             await self._changed.wait()
+
+    async def _is_followed_up(self, charge: _Charge) -> bool:
+        """Whether a campaign may begin: the next one of its series, if it has one, is kept."""
+        if charge.scheduled is None:
+            return True
+        key = charge.request.key
+        try:
+            await self._scheduler.follow_up(charge.scheduled)
+            if charge in self._waiting:
+                return True
+            if charge.aborter is not None:  # in the meantime, and so the end of its series
+                await self._scheduler.cancel(next_key(key), charge.aborter)
+            return False
+        except ServiceUnavailable as error:
+            _log.warning("campaign %s stays due: %s", key, error)
+        except QalipsisError as error:
+            _log.warning("campaign %s failed: %s", key, error)
+            await self._fail(charge, str(error))
+        if charge in self._waiting:
+            self._waiting.remove(charge)
+            await self._let_go(charge)
+        return False
 
     async def _run(self, charge: _Charge) -> None:
         key = charge.request.key
@@ -304,6 +396,9 @@ class CampaignService:
             charge.orchestrator.stop(is_hard, reason)
         elif charge in self._waiting:
             self._waiting.remove(charge)
+            if charge.scheduled is not None and charge.aborter is not None:
+                # The head that had it before may have died when the next one was kept already.
+                await self._scheduler.cancel(next_key(charge.request.key), charge.aborter)
             await self._store.save_state(charge.request.key, Phase.ABORTED, self._epoch())
             await self._let_go(charge)
 
@@ -340,20 +435,33 @@ class CampaignService:
     async def _clear_up(self) -> None:
         """Give up what a head that died has left behind, once its lease has ended."""
         for key in await self._store.claimable() if self._is_alone else ():
-            if key in self._charges or key in self._arriving:
+            if key in self._charges or key in self._arriving or waits(await self.record(key)):
                 continue
             _log.warning("campaign %s is given up: %s", key, LEFT_BEHIND)
             await self._store.save_state(key, Phase.FAILED, self._epoch())
             await self._store.save_outcome(key, failure_reason=LEFT_BEHIND)
 
     async def _checked(self, configuration: CampaignConfiguration, key: str) -> CampaignRequest:
-        known = {name: scenario for name, (scenario, _) in self.scenarios().items()}
-        found = campaign_configuration.problems(
-            configuration, known, await self._store.zones(), self.defaults.limits
-        )
+        known = self._known()
+        found = await self._problems(configuration, known)
         if found:
             raise InvalidConfiguration(found)
         return campaign_configuration.request_of(configuration, known, self.defaults, key)
+
+    async def _check_schedule(self, configuration: CampaignConfiguration) -> None:
+        found = await self._problems(configuration, self._known())
+        found += schedule_request.problems(configuration, self._scheduler.now())
+        if found:
+            raise InvalidConfiguration(found)
+
+    async def _problems(
+        self, configuration: CampaignConfiguration, known: Mapping[str, ScenarioDescriptor]
+    ) -> tuple[Problem, ...]:
+        zones = await self._store.zones()
+        return campaign_configuration.problems(configuration, known, zones, self.defaults.limits)
+
+    def _known(self) -> dict[str, ScenarioDescriptor]:
+        return {name: scenario for name, (scenario, _) in self.scenarios().items()}
 
     async def _details(self, key: str) -> Details:
         record = await self.record(key)
@@ -372,6 +480,24 @@ class CampaignService:
 def _time_out(charge: _Charge) -> None:
     if charge.orchestrator is not None:
         charge.orchestrator.stop(charge.is_hard_timeout, "because of its timeout")
+
+
+def new_campaign(
+    configuration: CampaignConfiguration, key: str, user: str, scheduled_at: datetime | None = None
+) -> NewCampaign:
+    """What the store keeps of a request."""
+    return NewCampaign(
+        key=key,
+        name=configuration.name,
+        scenarios=tuple(
+            CampaignScenario(name=name, minions=each.minions_count, zones=each.zones or {})
+            for name, each in configuration.scenarios.items()
+        ),
+        speed_factor=configuration.speed_factor,
+        configuration=campaign_configuration.to_kept(configuration),
+        configurer=user,
+        scheduled_at=scheduled_at,
+    )
 
 
 def _new_key() -> str:

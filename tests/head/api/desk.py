@@ -11,6 +11,7 @@ import httpx
 import msgspec
 from litestar import Litestar
 
+from qalipsis.clock import Clock
 from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.memory import MemoryTransport
 from qalipsis.cluster.messages import PROTOCOL, Handshake
@@ -24,6 +25,7 @@ from qalipsis.head.campaign import Phase
 from qalipsis.head.campaign_list import moment
 from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
 from qalipsis.head.reception import Reception, Sighting
+from qalipsis.head.scheduler import utc_now
 from qalipsis.head.service import CampaignService
 from qalipsis.head.store import MemoryStore
 from qalipsis.plan.model import ScenarioDescriptor, StepDescriptor
@@ -95,8 +97,18 @@ class Ring:
 class Desk:
     """The head, and a client of its API."""
 
-    def __init__(self, needs_key: bool = False, origins: Collection[str] = ()) -> None:
-        self.store = MemoryStore()
+    def __init__(
+        self,
+        needs_key: bool = False,
+        origins: Collection[str] = (),
+        *,
+        clock: Clock | None = None,
+        store: MemoryStore | None = None,
+        head: str = "head",
+        is_alone: bool = True,
+    ) -> None:
+        """With a clock of its own, it is also the one on the wall."""
+        self.store = store or MemoryStore(clock)
         self.ring = Ring()
         self.runs: list[FakeOrchestrator] = []
         transport = MemoryTransport()
@@ -104,11 +116,12 @@ class Desk:
         self.service = CampaignService(
             self.store,
             self.reception,
-            SystemClock(),
+            clock or SystemClock(),
             CampaignRequest(key="", name=None, seed=1),
             self._conduct,
-            head="head",
-            is_alone=True,
+            head=head,
+            is_alone=is_alone,
+            now=utc_now if clock is None else lambda: moment(clock.epoch(clock.now())),
         )
         gate = Gate(self.ring, needs_key, None if needs_key else "127.0.0.1", origins)
         server = Server(cors=Cors(origins=tuple(origins)))

@@ -187,7 +187,6 @@ async def test_campaigns_are_listed_by_page(desk: Desk, client: httpx.AsyncClien
             "campaign.scenarios[browse]",
             "periodInMs 9 is longer than timeFrameInMs 1",
         ),
-        ({"scheduledAt": "2030-01-01T00:00:00Z"}, "campaign.scheduledAt", "cannot be scheduled"),
     ],
 )
 async def test_a_bad_configuration_is_refused_property_by_property(

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -54,6 +54,25 @@ async def validate_campaign(
 ) -> None:
     """Check a configuration without starting it."""
     await service.check(data)
+
+
+@post("/campaigns/schedule", status_code=200, opt={"permission": "create:campaign"}, tags=["campaigns"])
+async def schedule_campaign(
+    data: JSONBody[CampaignConfiguration], service: NamedDependency[CampaignService], request: _Request
+) -> Campaign:
+    """Start a campaign at `scheduledAt`, once, or again and again by `scheduling`."""
+    return campaign_of(await service.schedule(data, request.user.name))
+
+
+@put("/campaigns/schedule/{key:str}", opt={"permission": "write:campaign"}, tags=["campaigns"])
+async def reschedule_campaign(
+    key: FromPath[str],
+    data: JSONBody[CampaignConfiguration],
+    service: NamedDependency[CampaignService],
+    request: _Request,
+) -> Campaign:
+    """Replace what was asked for, as long as the campaign is SCHEDULED."""
+    return campaign_of(await service.schedule(data, request.user.name, key))
 
 
 @get("/campaigns", opt={"permission": "read:campaign"}, tags=["campaigns"])
@@ -125,7 +144,10 @@ async def abort_campaign(
     request: _Request,
     hard: FromQuery[bool | None] = None,
 ) -> None:
-    """Stop a campaign: softly, so that running passes end, or `hard`, in the query or in a JSON body."""
+    """Stop a campaign: softly, so that running passes end, or `hard`, in the query or in a JSON body.
+
+    A scheduled one does not start any more, and its schedule ends.
+    """
     is_hard = await _hard_of_body(request) if hard is None else hard
     await service.abort(key, is_hard, request.user.name)
 
@@ -136,7 +158,7 @@ async def abort_campaign(
 async def replay_campaign(
     key: FromPath[str], service: NamedDependency[CampaignService], request: _Request
 ) -> Campaign:
-    """Start a campaign again as it was configured."""
+    """Start a campaign again as it was configured, at once."""
     return campaign_of(await service.replay(key, request.user.name))
 
 
@@ -148,6 +170,7 @@ async def follow_campaign(key: FromPath[str], service: NamedDependency[CampaignS
 
 HANDLERS: Final = (
     *(start_campaign, validate_campaign, list_campaigns, show_campaigns, show_configuration),
+    *(schedule_campaign, reschedule_campaign),
     *(download_report, abort_campaign, replay_campaign, follow_campaign),
 )
 

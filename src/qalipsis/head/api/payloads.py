@@ -50,6 +50,8 @@ class CampaignScenario(_Answer, frozen=True, kw_only=True):
 
 
 class Campaign(_Answer, frozen=True, kw_only=True):
+    """`start` of a SCHEDULED one is when it is due."""
+
     version: datetime
     key: str
     creation: datetime
@@ -192,6 +194,7 @@ def campaign_of(record: CampaignRecord) -> Campaign:
 
 def _common(record: CampaignRecord) -> dict[str, Any]:
     soft, hard = _timeouts(record)
+    planned = record.scheduled_at if record.status == "SCHEDULED" else None
     return {
         "version": record.version,
         "key": record.key,
@@ -201,7 +204,7 @@ def _common(record: CampaignRecord) -> dict[str, Any]:
         "scheduled_minions": sum(each.minions for each in record.scenarios) if record.scenarios else None,
         "soft_timeout": soft,
         "hard_timeout": hard,
-        "start": record.start,
+        "start": record.start or planned,
         "end": record.end,
         "status": record.status,
         "failure_reason": record.failure_reason,

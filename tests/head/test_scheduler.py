@@ -1,0 +1,241 @@
+"""Scheduled campaigns when heads die, come late, or are several; in a time that leaps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from qalipsis.errors import ServiceUnavailable
+from qalipsis.head.campaign_list import CampaignQuery
+from qalipsis.head.memory_store import MemoryStore
+from qalipsis.head.scheduler import Scheduler, next_key
+from qalipsis.testing.loop_clock import LoopClock
+from qalipsis.testing.virtual_loop import VirtualLoop
+from tests.head.api.desk import Desk, configuration, open_client
+
+HOURLY = {"scheduledAt": "2000-01-01T01:00:00Z", "scheduling": {"scheduling": "HOURLY"}}
+HOUR = 3600
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(test)
+
+
+def clock() -> LoopClock:
+    return LoopClock(cast("VirtualLoop", asyncio.get_running_loop()))
+
+
+class MortalStore:
+    """The store as a head sees it that dies at one of its calls, before or after it had its effect."""
+
+    def __init__(self, store: MemoryStore, calls: int, has_effect: bool) -> None:
+        self._store = store
+        self._left = calls
+        self._has_effect = has_effect
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        async def call(*arguments: Any, **more: Any) -> Any:
+            self._left -= 1
+            if self._left > 0:
+                return await method(*arguments, **more)
+            if self._left == 0 and self._has_effect:
+                await method(*arguments, **more)
+            return await asyncio.Event().wait()
+
+        return call
+
+
+@asynccontextmanager
+async def open_head(
+    store: MemoryStore, name: str, *, is_alone: bool = False, seen: MemoryStore | MortalStore | None = None
+) -> AsyncIterator[tuple[Desk, httpx.AsyncClient]]:
+    """A head of this store, which it sees through `seen`. Its campaigns take a second."""
+    desk = Desk(clock=clock(), store=cast("MemoryStore", seen or store), head=name, is_alone=is_alone)
+    desk.welcome()
+    async with open_client(desk) as client:
+        ending = asyncio.create_task(_end_runs(desk))
+        try:
+            yield desk, client
+        finally:
+            ending.cancel()
+
+
+async def _end_runs(desk: Desk) -> None:
+    done = 0
+    while True:
+        await asyncio.sleep(1)
+        for each in desk.runs[done:]:
+            each.go()
+            done += 1
+
+
+async def schedule(client: httpx.AsyncClient) -> str:
+    answer = await client.post("/api/campaigns/schedule", json=configuration(**HOURLY))
+    assert answer.status_code == 200
+    return str(answer.json()["key"])
+
+
+async def kept(store: MemoryStore) -> dict[str, tuple[str, str]]:
+    """The status and the planned hour of each campaign, by the end of its key."""
+    page = await store.campaigns(CampaignQuery(size=100))
+    return {
+        each.key[22:]: (each.status, f"{each.scheduled_at:%H:%M}")
+        for each in sorted(page.elements, key=lambda record: record.key)
+    }
+
+
+def test_a_head_that_was_away_starts_late_and_once() -> None:
+    async def test() -> None:
+        store = MemoryStore(clock())
+        async with open_head(store, "first") as (_, client):
+            await schedule(client)
+        await asyncio.sleep(5.5 * HOUR)
+        async with open_head(store, "second", is_alone=True) as (desk, _):
+            await asyncio.sleep(60)
+            assert len(desk.runs) == 1
+            assert await kept(store) == {"": ("SUCCESSFUL", "01:00"), "-n2": ("SCHEDULED", "06:00")}
+
+    run(test())
+
+
+def test_of_several_heads_one_starts_it() -> None:
+    async def test() -> None:
+        store = MemoryStore(clock())
+        async with (
+            open_head(store, "first") as (first, client),
+            open_head(store, "second") as (second, _),
+            open_head(store, "third") as (third, _),
+        ):
+            await schedule(client)
+            await asyncio.sleep(2.5 * HOUR)
+            runs = Counter(each.request.key[22:] for desk in (first, second, third) for each in desk.runs)
+            assert runs == {"": 1, "-n2": 1}
+            assert (await kept(store))["-n3"] == ("SCHEDULED", "03:00")
+
+    run(test())
+
+
+@pytest.mark.parametrize("has_effect", [False, True])
+@pytest.mark.parametrize("calls", range(1, 17))
+def test_wherever_a_head_dies_the_series_goes_on(calls: int, has_effect: bool) -> None:
+    """From its first look after the campaign was due to the end of it."""
+
+    async def test() -> None:
+        store = MemoryStore(clock())
+        async with open_head(store, "there before") as (_, client):
+            await schedule(client)
+        await asyncio.sleep(HOUR)
+        async with open_head(store, "mortal", seen=MortalStore(store, calls, has_effect)) as (mortal, _):
+            await asyncio.sleep(10)
+        async with open_head(store, "heir") as (heir, _):
+            await asyncio.sleep(60)
+        await asyncio.sleep(HOUR - 80)
+        async with open_head(store, "heir's heir") as (last, _):
+            await asyncio.sleep(30)
+        runs = Counter(each.request.key[22:] for desk in (mortal, heir, last) for each in desk.runs)
+        assert runs[""] in (1, 2)  # two only when the first died before it entered its first state
+        assert runs == {"": runs[""], "-n2": 1}
+        found = await kept(store)
+        assert list(found) == ["", "-n2", "-n3"]
+        assert [found[key][1] for key in found] == ["01:00", "02:00", "03:00"]
+        assert found["-n2"][0] == "SUCCESSFUL"
+
+    run(test())
+
+
+def test_aborting_what_a_dead_head_had_just_followed_up_ends_the_series() -> None:
+    async def test() -> None:
+        store = MemoryStore(clock())
+        async with open_head(store, "first") as (_, client):
+            key = await schedule(client)
+            record = await store.campaign(key)
+            assert record is not None
+            await Scheduler(store, "dead", lambda: datetime(2000, 1, 1, 1, tzinfo=UTC)).follow_up(record)
+            assert (await kept(store))["-n2"] == ("SCHEDULED", "02:00")
+            assert (await client.post(f"/api/campaigns/{key}/abort")).status_code == 202
+            assert await kept(store) == {"": ("ABORTED", "01:00"), "-n2": ("ABORTED", "02:00")}
+
+    run(test())
+
+
+def test_what_is_due_and_waits_stays_due_when_its_head_is_stopped() -> None:
+    async def test() -> None:
+        store = MemoryStore(clock())
+        async with open_head(store, "first") as (desk, client):
+            await asyncio.sleep(HOUR - 1.5)
+            await schedule(client)
+            desk.runs.clear()
+            await client.post("/api/campaigns", json=configuration(name="in the way", startOffsetMs=0))
+            for each in range(3):
+                await client.post("/api/campaigns", json=configuration(name=f"in the way {each}"))
+            await asyncio.sleep(2)
+            await desk.service.aclose(is_hard=True)
+            (record,) = [
+                each for each in (await store.campaigns(CampaignQuery())).elements if each.scheduled_at
+            ]
+            assert (record.state, record.status, record.owner) == ("SCHEDULED", "SCHEDULED", None)
+        async with open_head(store, "second") as (desk, _):
+            await asyncio.sleep(2)
+            assert [each.request.key for each in desk.runs] == [record.key]
+
+    run(test())
+
+
+def test_a_store_that_is_away_costs_a_series_nothing() -> None:
+    class Away(MemoryStore):
+        is_away = False
+
+        async def create_campaign(self, new: Any) -> Any:
+            if self.is_away:
+                raise ServiceUnavailable("the store is away")
+            return await super().create_campaign(new)
+
+    async def test() -> None:
+        store = Away(clock())
+        async with open_head(store, "head") as (desk, client):
+            await schedule(client)
+            store.is_away = True
+            await asyncio.sleep(HOUR + 60)
+            assert desk.runs == []
+            assert await kept(store) == {"": ("SCHEDULED", "01:00")}
+            store.is_away = False
+            await asyncio.sleep(10)
+            assert await kept(store) == {"": ("SUCCESSFUL", "01:00"), "-n2": ("SCHEDULED", "02:00")}
+
+    run(test())
+
+
+def test_what_cannot_be_read_any_more_fails_and_holds_nobody_up() -> None:
+    async def test() -> None:
+        store = MemoryStore(clock())
+        async with open_head(store, "head") as (desk, client):
+            key = await schedule(client)
+            other = await schedule(client)
+            store._kept[key].record.configuration.clear()
+            await asyncio.sleep(HOUR + 120)
+            record = await store.campaign(key)
+            assert record is not None
+            assert (record.status, "not started with a configuration" in str(record.failure_reason)) == (
+                *("FAILED", True),
+            )
+            assert [each.request.key for each in desk.runs] == [other]
+
+    run(test())
+
+
+def test_the_campaigns_of_a_series_are_numbered() -> None:
+    keys = ["20261128-090000-123456"]
+    for _ in range(10):
+        keys.append(next_key(keys[-1]))
+    assert keys[1:3] == ["20261128-090000-123456-n2", "20261128-090000-123456-n3"]
+    assert keys[-1] == "20261128-090000-123456-n11"
