@@ -65,8 +65,6 @@ class Campaign:
     """Those of the factories that are gone."""
     leaving: tuple[tuple[str, float], ...] = ()
     """Lost factories whose minions are to be started again elsewhere, each not before this moment."""
-    rounds: tuple[tuple[str, int], ...] = ()
-    """By factory, how often it took minions over: an end of an earlier round is none any more."""
     deadline: float = inf
     started_at: float | None = None
     ended_at: float | None = None
@@ -128,11 +126,10 @@ class CouldNot:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A scenario has ended at one factory, which had taken minions over in so many rounds by then."""
+    """A scenario has ended at one factory."""
 
     factory: str
     scenario: str
-    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +149,8 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """These factories take over minions of these scenarios, in these rounds of theirs."""
+    """These factories start minions of these scenarios again, which may have ended there before."""
 
-    rounds: tuple[tuple[str, int], ...]
     walking: frozenset[tuple[str, str]]
 
 
@@ -332,7 +328,7 @@ def _could_not(campaign: Campaign, event: CouldNot, now: float) -> Step:
 
 def _ended(campaign: Campaign, event: Ended, now: float) -> Step:
     walking = campaign.walking - {(event.factory, event.scenario)}
-    if walking == campaign.walking or event.round < dict(campaign.rounds).get(event.factory, 0):
+    if walking == campaign.walking:
         return campaign, ()
     return _all_ended(replace(campaign, walking=walking), now)
 
@@ -395,10 +391,7 @@ def _lost(campaign: Campaign, event: Lost, now: float) -> Step:
 
 
 def _handed_over(campaign: Campaign, event: HandedOver, now: float) -> Step:
-    rounds = dict(campaign.rounds) | dict(event.rounds)
-    return _all_ended(
-        replace(campaign, rounds=tuple(sorted(rounds.items())), walking=campaign.walking | event.walking), now
-    )
+    return _all_ended(replace(campaign, walking=campaign.walking | event.walking), now)
 
 
 def _conclude(campaign: Campaign) -> Step:

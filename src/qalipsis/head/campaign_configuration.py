@@ -12,7 +12,7 @@ from msgspec import Struct
 from qalipsis.config.durations import seconds
 from qalipsis.errors import CampaignRefused
 from qalipsis.head.limits import Limits
-from qalipsis.head.orchestrator import CampaignRequest
+from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.scenario_request import ScenarioRequest, check_scenarios
 from qalipsis.head.zones import Zone
 from qalipsis.plan.model import ScenarioDescriptor
@@ -227,6 +227,9 @@ def request_of(
         minions_per_scenario=None,
         speed_factor=configuration.speed_factor,
         start_offset=configuration.start_offset_ms / 1000,
+        timeout=timeout_seconds(configuration),
+        is_hard_timeout=bool(configuration.hard_timeout),
+        factories_timeout=LONGEST_TIMEOUT,
     )
 
 

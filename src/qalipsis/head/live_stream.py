@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from msgspec import Struct
@@ -13,6 +13,8 @@ from qalipsis.reports.live import Live
 
 MOST_WAITING: Final = 256
 """Events that wait for a slow follower; beyond them it misses the oldest."""
+
+GLANCE_SECONDS: Final = 1.0
 
 
 class StateEntered(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -87,6 +89,33 @@ class LiveStream:
         for follower in self._followers:
             follower.waiting.append(happening)
             follower.arrived.set()
+
+
+async def watched(
+    glance: Callable[[], Awaitable[tuple[StateEntered, Live | None, bool]]], pulse_seconds: float
+) -> AsyncIterator[Happening | None]:
+    """The same of a campaign that is driven elsewhere, looked at once a second until it is over."""
+    known: StateEntered | None = None
+    shown: Live | None = None
+    notices: set[str] = set()
+    quiet = 0.0
+    while True:
+        state, live, is_over = await glance()
+        happened: list[Happening] = [] if state == known else [state]
+        if live is not None and live != shown:
+            happened += (Noticed(message=text) for text in live.notices if text not in notices)
+            happened.append(live)
+            notices.update(live.notices)
+        known, shown = state, live
+        for each in happened:
+            yield each
+        if is_over:
+            return
+        quiet = 0.0 if happened else quiet + GLANCE_SECONDS
+        if quiet >= pulse_seconds:
+            quiet = 0.0
+            yield None
+        await asyncio.sleep(GLANCE_SECONDS)
 
 
 class _Follower:

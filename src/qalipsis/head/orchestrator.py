@@ -248,7 +248,7 @@ class Orchestrator:
             case life.Start():
                 self._start(action.at)
             case life.Redistribute():
-                await self._step(life.HandedOver((), frozenset()))
+                await self._step(life.HandedOver(frozenset()))
             case life.Stop():
                 for scenario in self._campaign.scenarios:
                     self._direct(StopScenario(scenario=scenario))

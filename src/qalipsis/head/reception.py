@@ -27,6 +27,7 @@ from qalipsis.cluster.publisher import Publisher
 from qalipsis.errors import ServiceUnavailable, TransportClosed
 from qalipsis.head.directory import Beat
 from qalipsis.head.office import Office
+from qalipsis.head.patience import patiently
 from qalipsis.head.vigil import LOST_BEATS
 
 ROUND_SECONDS: Final = 0.25
@@ -106,7 +107,7 @@ class Reception:
         now = self._clock.now()
         self._known = {
             each.node: (each.incarnation, now - each.silence_s)
-            for each in await self._office.directory.factories()
+            for each in await patiently(self._office.directory.factories)
         }
 
     async def _receive(self, inbox: Inbox) -> None:
@@ -135,7 +136,7 @@ class Reception:
 
     async def _accept(self, factory: Handshake, incarnation: int) -> None:
         office = self._office
-        await office.directory.register(factory, incarnation)
+        await patiently(lambda: office.directory.register(factory, incarnation))
         self._known[factory.node] = incarnation, self._clock.now()
         _log.info("factory %s has come, with %d workers", factory.node, factory.workers)
         await self._say(
@@ -171,7 +172,7 @@ class Reception:
         if self._known.get(node, (None,))[0] == incarnation:
             del self._known[node]
             self._beats.pop(node, None)
-        await self._office.directory.leave(node, incarnation)
+        await patiently(lambda: self._office.directory.leave(node, incarnation))
         await self._office.transport.remove(topics.node(node, incarnation))
         _log.info("factory %s has left", node)
 

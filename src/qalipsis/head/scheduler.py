@@ -71,16 +71,17 @@ class Scheduler:
         Its next one may be kept already, by a head that died just then.
         """
         found = await self._store.campaign(key)
-        if found is None or not waits(found):
+        if found is None or found.state != Phase.SCHEDULED:
             return False
         claim = await self._store.claim(key, self._head, LEASE_SECONDS)
         if claim is None:
             return False
         try:
             record = await self._store.campaign(key)
-            if record is None or not waits(record):
+            if record is None or record.state != Phase.SCHEDULED:
                 return False
-            await self.cancel(next_key(key), user)
+            if waits(record):
+                await self.cancel(next_key(key), user)
             aborted = Commit(state=Phase.ABORTED, at=self.now().timestamp(), aborter=user)
             await self._store.commit(claim, aborted)
         finally:
@@ -106,7 +107,7 @@ class Scheduler:
 
     def is_patient(self, record: CampaignRecord) -> bool:
         """Whether a campaign that is due may still find the factories that it needs."""
-        since = max(record.scheduled_at or self.now(), self._served_since or self.now())
+        since = max(record.scheduled_at or record.creation, self._served_since or self.now())
         return (self.now() - since).total_seconds() < PATIENCE_SECONDS
 
     async def serve(self, take: Callable[[CampaignRecord], Awaitable[None]]) -> None:

@@ -1,24 +1,26 @@
-"""The campaigns of a head: taken, queued, run one after the other, stopped, shown."""
+"""The campaigns of a cluster as one of its heads serves them: taken, queued, driven, stopped, shown."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
-from qalipsis.clock import Clock
+from qalipsis.cluster import topics
 from qalipsis.cluster.accompanied import accompanied
-from qalipsis.cluster.messages import Handshake
-from qalipsis.errors import CampaignRefused, QalipsisError, ServiceUnavailable
-from qalipsis.head import campaign_configuration, schedule_request
+from qalipsis.cluster.codec import Sender
+from qalipsis.cluster.messages import StopWanted
+from qalipsis.cluster.publisher import Publisher
+from qalipsis.errors import CampaignRefused, QalipsisError
+from qalipsis.head import campaign_configuration, checkpoint, schedule_request
 from qalipsis.head.campaign import Phase
 from qalipsis.head.campaign_configuration import CampaignConfiguration, InvalidConfiguration, Problem
 from qalipsis.head.campaign_list import (
@@ -30,24 +32,29 @@ from qalipsis.head.campaign_list import (
     is_terminal,
     status_of,
 )
-from qalipsis.head.live_stream import Happening, LiveStream, StateEntered
-from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
-from qalipsis.head.ownership import Claim, Commit, Fenced
-from qalipsis.head.reception import Reception, Sighting
-from qalipsis.head.scheduler import Scheduler, next_key, utc_now, waits
-from qalipsis.head.store import Store
+from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.directory import FactoryRecord
+from qalipsis.head.fleet import NoFactoryFree, choose
+from qalipsis.head.live_stream import Happening, LiveStream, StateEntered, watched
+from qalipsis.head.office import Office
+from qalipsis.head.ownership import Claim, Fenced
+from qalipsis.head.scheduler import Scheduler, utc_now, waits
+from qalipsis.head.tenure import Tenure
 from qalipsis.head.zones import Zone
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
 
-LEASE_SECONDS: Final = 30.0
-"""How long no other head takes over what this one was asked for, when this one has died."""
+LOOK_SECONDS: Final = 0.5
+"""How often a head looks for campaigns that wait for factories, or for a head."""
 
 MOST_WAITING: Final = 1000
+MOST_LOOKED_AT: Final = 20
+"""Of those that wait, so many are tried each time, the oldest first."""
+
 PULSE_SECONDS: Final = 10.0
 UNEXPECTED: Final = "an unexpected error occurred, the log of the head says more"
-LEFT_BEHIND: Final = "the head that drove it ended before the campaign did"
+LEFT_BEHIND: Final = "the head that drove it ended before the campaign did, and its factory with it"
 
 AT_ONCE: Final = Problem(
     "campaign.scheduledAt",
@@ -55,19 +62,28 @@ AT_ONCE: Final = Problem(
     "scheduling",
 )
 
-Conduct = Callable[[CampaignRequest, Callable[[Live], None]], Orchestrator]
-"""Makes the orchestrator of a request; the function is called each second while it runs."""
-
 _log = logging.getLogger(__name__)
 
 
+class Driver(Protocol):
+    """Brings one campaign to its end."""
+
+    async def run(self, found: bytes | None = None) -> Report: ...
+
+    def stop(self, is_hard: bool, reason: str = "by the user") -> None: ...
+
+
+Conduct = Callable[[Tenure, CampaignRequest, Callable[[Live], None]], Driver]
+"""Makes the driver of a campaign; the function is called each second while it runs."""
+
+
 class UnknownCampaign(QalipsisError):
-    """Nobody has asked this head, or another one of its store, for such a campaign."""
+    """Nobody has asked a head of this store for such a campaign."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """All that is known of a campaign: `live` while it runs here, `report` once it is over."""
+    """All that is known of a campaign: `live` while it runs, `report` once it is over."""
 
     record: CampaignRecord
     live: Live | None = None
@@ -76,50 +92,44 @@ class Details:
 
 @dataclass(slots=True)
 class _Charge:
-    """A campaign that this head is to bring to its end."""
+    """A campaign that this head drives."""
 
     request: CampaignRequest
-    claim: Claim
+    tenure: Tenure
+    driver: Driver
     stream: LiveStream
-    timeout: float | None
-    is_hard_timeout: bool
-    scheduled: CampaignRecord | None = None
-    """As it was kept, when it was scheduled."""
-    aborter: str | None = None
-    orchestrator: Orchestrator | None = None
-    timer: asyncio.TimerHandle | None = None
+    task: asyncio.Task[None] | None = None
 
 
 class CampaignService:
-    """Campaigns over the factories of one head, which runs one at a time; others wait for their turn.
+    """Campaigns over the factories of the cluster, any number at once as long as factories are free.
 
     `serve` does the work, everything else may be called while it runs. A store that `is_alone` is used by
-    this process only: what it holds unfinished was left behind by a head that died.
+    this process only, whose factory ends with it: what it holds unfinished cannot go on, and nothing waits
+    for another head when this one is closed.
     """
 
     def __init__(
         self,
-        store: Store,
-        reception: Reception,
-        clock: Clock,
+        office: Office,
         defaults: CampaignRequest,
         conduct: Conduct,
         *,
-        head: str,
         is_alone: bool,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._store = store
-        self._reception = reception
-        self._clock = clock
+        self._office = office
+        self._store = office.store
         self._conduct = conduct
-        self._head = head
         self._is_alone = is_alone
-        self._scheduler = Scheduler(store, head, now)
+        self._publisher = Publisher(
+            office.transport, Sender(f"{office.head}/desk", int(now().timestamp() * 1000))
+        )
+        self._scheduler = Scheduler(office.store, office.head, now)
         self.defaults = defaults
+        self.waiting = 0
+        """Campaigns that wait for free factories, as they were counted last."""
         self._charges: dict[str, _Charge] = {}
-        self._arriving: set[str] = set()
-        self._waiting: deque[_Charge] = deque()
         self._changed = asyncio.Event()
         self._is_closing = False
         self._has_ended = asyncio.Event()
@@ -135,19 +145,17 @@ class CampaignService:
             await self._checked(configuration, "")
 
     async def start(self, configuration: CampaignConfiguration, user: str) -> CampaignRecord:
-        """Run the campaign as soon as the factories are free; raises InvalidConfiguration."""
+        """Run the campaign as soon as factories are free; raises InvalidConfiguration."""
         if schedule_request.is_scheduled(configuration):
             raise InvalidConfiguration((AT_ONCE,))
         request = await self._checked(configuration, _new_key())
         if self._is_closing:
             raise CampaignRefused("this head is being stopped and takes no campaigns any more")
-        if len(self._waiting) >= MOST_WAITING:
+        if self.waiting >= MOST_WAITING:
             raise CampaignRefused(f"{MOST_WAITING} campaigns are waiting already; abort some of them first")
-        self._arriving.add(request.key)
-        try:
-            return await self._take(configuration, request, user)
-        finally:
-            self._arriving.discard(request.key)
+        record = await self._store.create_campaign(new_campaign(configuration, request.key, user))
+        self._changed.set()
+        return record
 
     async def replay(self, key: str, user: str) -> CampaignRecord:
         """Run a campaign again, as it was asked for, and at once."""
@@ -167,21 +175,25 @@ class CampaignService:
         return await (self._scheduler.add(new) if key is None else self._scheduler.change(new))
 
     async def abort(self, key: str, is_hard: bool, user: str) -> None:
-        """Stop it, whether it runs or waits; nothing happens when it is over.
+        """Stop it, whether it runs or waits, here or at another head; nothing happens when it is over.
 
         One that is scheduled and has not begun is the end of its series.
         """
         record = await self.record(key)
         charge = self._charges.get(key)
+        if charge is None and not is_terminal(record.state) and await self._scheduler.cancel(key, user):
+            return
         if charge is None:
-            if is_terminal(record.state):
-                return
-            if waits(record) and await self._scheduler.cancel(key, user):
-                return
-            raise CampaignRefused(f"campaign {key} is driven by {record.owner or 'no head'}, abort it there")
-        charge.aborter = user
+            record = await self.record(key)
+            charge = self._charges.get(key)
+        if is_terminal(record.state):
+            return
         await self._store.save_outcome(key, aborter=user)
-        await self._abort(charge, is_hard, f"by {user}")
+        if charge is not None:
+            charge.driver.stop(is_hard, f"by {user}")
+        else:
+            # Whoever drives it reads this; when that head is dead, the one that takes the campaign over.
+            await self._publisher.say(topics.feedback(key), StopWanted(is_hard=is_hard, by=f"by {user}"), key)
 
     async def record(self, key: str) -> CampaignRecord:
         """The campaign as it is listed; raises UnknownCampaign."""
@@ -213,165 +225,185 @@ class CampaignService:
         charge = self._charges.get(key)
         if charge is not None:
             return charge.stream.follow(PULSE_SECONDS)
-        record = await self.record(key)
-        stream = LiveStream(StateEntered(state=record.state, status=record.status))
-        stream.end()
-        return stream.follow(PULSE_SECONDS)
+        await self.record(key)
+        return watched(lambda: self._glance(key), PULSE_SECONDS)
 
     # What can be run, and where
 
     def scenarios(self) -> Mapping[str, tuple[ScenarioDescriptor, datetime]]:
         """The scenarios of all factories by their names, and since when they are known."""
         return {
-            scenario.name: (scenario, self._reception.seen[factory.node].arrived_at)
-            for factory in self._reception.factories.values()
-            for scenario in factory.scenarios
+            scenario.name: (scenario, each.arrived_at)
+            for each in self.factories()
+            for scenario in each.handshake.scenarios
         }
 
     async def zones(self) -> tuple[Zone, ...]:
         return await self._store.zones()
 
-    def factories(self) -> tuple[tuple[Handshake, Sighting], ...]:
-        """The factories that the head has accepted, and when they were heard last."""
-        return tuple((each, self._reception.seen[each.node]) for each in self._reception.factories.values())
+    def factories(self) -> tuple[FactoryRecord, ...]:
+        """The factories of the cluster, as they were a moment ago."""
+        return tuple(self._office.roster.factories.values())
 
     @property
-    def running(self) -> Live | None:
-        """The campaign that runs now."""
-        return next((each.stream.live for each in self._charges.values() if each.orchestrator), None)
-
-    @property
-    def running_key(self) -> str | None:
-        return next((key for key, each in self._charges.items() if each.orchestrator), None)
-
-    @property
-    def waiting(self) -> int:
-        return len(self._waiting)
+    def running(self) -> Mapping[str, Live | None]:
+        """The campaigns that this head drives now."""
+        return {key: charge.stream.live for key, charge in self._charges.items()}
 
     # The work
 
     async def serve(self) -> None:
-        """Run what waits, one campaign after the other, until `aclose`."""
+        """Drive the campaigns that nobody drives yet, until `aclose`."""
         self._has_ended.clear()
         try:
-            await self._clear_up()
-            await accompanied(self._work(), self._renew(), self._scheduler.serve(self._take_due))
+            await self._office.roster.refresh()
+            await accompanied(self._work(), self._office.roster.serve(), self._scheduler.serve(self._take))
         finally:
+            tasks = [charge.task for charge in self._charges.values() if charge.task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._has_ended.set()
 
     async def aclose(self, is_hard: bool) -> None:
-        """Stop what runs, softly or hard, and abort what waits; returns when all of it is written down.
+        """Take no more campaigns, and come to an end with those that are driven here.
 
-        What was scheduled and waits stays due, for the next head. May be called again while it waits, to stop
-        hard after all.
+        Alone, they are stopped, softly or hard, and what waits is aborted; returns when all of it is written
+        down. In a cluster they are left to the other heads, or to this one when it comes back. May be called
+        again while it waits, to stop hard after all.
         """
         self._is_closing = True
         self._changed.set()
-        for charge in list(self._charges.values()):
-            if charge.scheduled is not None and charge in self._waiting:
-                self._waiting.remove(charge)
-                await self._let_go(charge)
-            else:
-                await self._abort(charge, is_hard, "because the head was stopped")
+        if self._is_alone:
+            for charge in list(self._charges.values()):
+                charge.driver.stop(is_hard, "because the head was stopped")
+            for key in await self._store.claimable():
+                if not waits(await self.record(key)):
+                    await self._scheduler.cancel(key, "the end of the head")
         await self._has_ended.wait()
 
-    async def _take(
-        self, configuration: CampaignConfiguration, request: CampaignRequest, user: str
-    ) -> CampaignRecord:
-        record = await self._store.create_campaign(new_campaign(configuration, request.key, user))
-        claim = await self._store.claim(record.key, self._head, LEASE_SECONDS)
-        if claim is None:
-            return record  # another head of this store was quicker, and runs it
-        self._enqueue(record, configuration, request, claim)
-        return record
+    async def _work(self) -> None:
+        while not self._is_closing:
+            self._changed.clear()
+            try:
+                await self._look()
+            except QalipsisError as error:
+                _log.warning("campaigns could not be looked for: %s", error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._changed.wait()
+        while self._is_alone and self._charges:
+            await asyncio.wait([each.task for each in self._charges.values() if each.task is not None])
 
-    async def _take_due(self, record: CampaignRecord) -> None:
-        """Let a scheduled campaign wait for its turn, now that its moment has come."""
-        if self._is_closing or record.key in self._charges or len(self._waiting) >= MOST_WAITING:
+    async def _look(self) -> None:
+        """Take over what lost its head, and begin what can begin."""
+        waiting = 0
+        for key in await self._store.claimable():
+            record = await self._store.campaign(key)
+            if key in self._charges or record is None or waits(record) or self._is_closing:
+                continue
+            if record.state != Phase.SCHEDULED:
+                await self._take_over(record)
+                continue
+            waiting += 1
+            if waiting <= MOST_LOOKED_AT:
+                await self._take(record)
+        self.waiting = waiting
+
+    async def _take(self, record: CampaignRecord) -> None:
+        """Begin a campaign whose moment has come, if its factories are free."""
+        key = record.key
+        if self._is_closing or key in self._charges:
             return
-        reason = None
+        request, reason = None, ""
         try:
-            configuration = campaign_configuration.from_kept(record.configuration)
-            request = await self._checked(configuration, record.key)
-        except CampaignRefused as error:
-            if self._scheduler.is_patient(record):
+            request = await self._checked(campaign_configuration.from_kept(record.configuration), key)
+            fleet = choose(
+                request, [each for each in self.factories() if each.is_fresh], await self._store.zones()
+            )
+            nodes = [(each.node, each.incarnation) for each in fleet.factories]
+            if not await self._office.directory.reserve(key, nodes):
                 return
+        except NoFactoryFree:
+            return
+        except QalipsisError as error:
+            if self._scheduler.is_patient(record):
+                return  # the factories that know its scenarios may still come
             reason = str(error)
-        claim = await self._store.claim(record.key, self._head, LEASE_SECONDS)
+        claim = await self._claim(record)
         if claim is None:
             return
+        if request is None or reason:
+            await self._refuse(record, claim, reason)
+            return
+        if waits(record):
+            await self._scheduler.follow_up(record)
+        self._begin(record, request, claim, None)
+
+    async def _claim(self, record: CampaignRecord) -> Claim | None:
+        """This head's claim; None when another one was quicker, or when something else is asked for now."""
+        claim = await self._store.claim(record.key, self._office.head, self._office.claim_lease_s)
+        if claim is None:
+            return None
         mine = await self.record(record.key)
-        is_same = waits(mine) and mine.configuration == record.configuration
-        if not is_same or self._is_closing:
-            await self._store.release(claim)  # it was begun, or changed, just before: to be looked at again
-        elif reason is not None:
-            _log.warning("campaign %s failed: %s", record.key, reason)
+        if mine.state == record.state and mine.configuration == record.configuration:
+            return claim
+        await self._store.release(claim)
+        return None
+
+    async def _refuse(self, record: CampaignRecord, claim: Claim, reason: str) -> None:
+        _log.warning("campaign %s failed: %s", record.key, reason)
+        if waits(record):
             with suppress(CampaignRefused):  # who has no configuration left has no schedule either
                 await self._scheduler.follow_up(record)
-            failed = Commit(state=Phase.FAILED, at=self._epoch(), failure_reason=reason)
-            await self._store.release(await self._store.commit(claim, failed))
-        else:
-            self._enqueue(record, configuration, request, claim, scheduled=record)
+        tenure = Tenure(self._store, self._office.transport, claim)
+        await tenure.commit(Phase.FAILED, self._epoch(), failure_reason=reason)
+        await tenure.release()
 
-    def _enqueue(
-        self,
-        record: CampaignRecord,
-        configuration: CampaignConfiguration,
-        request: CampaignRequest,
-        claim: Claim,
-        scheduled: CampaignRecord | None = None,
+    async def _take_over(self, record: CampaignRecord) -> None:
+        """Go on with a campaign whose head is gone."""
+        claim = await self._claim(record)
+        if claim is None:
+            return
+        if self._is_alone:
+            await self._refuse(record, claim, LEFT_BEHIND)
+            return
+        found = await self._store.checkpoint(record.key)
+        try:
+            if found is None:
+                request = await self._checked(
+                    campaign_configuration.from_kept(record.configuration), record.key
+                )
+            else:
+                request = checkpoint.thaw(found).request
+        except (CampaignRefused, msgspec.MsgspecError) as error:
+            await self._refuse(record, claim, f"this head cannot go on with it: {error}")
+            return
+        _log.warning("campaign %s lost its head and goes on here", record.key)
+        self._begin(record, request, claim, found)
+
+    def _begin(
+        self, record: CampaignRecord, request: CampaignRequest, claim: Claim, found: bytes | None
     ) -> None:
+        stream = LiveStream(StateEntered(state=record.state, status=record.status))
+
+        def watch(live: Live) -> None:
+            stream.enter(StateEntered(state=live.state, status=status_of(live.state) or "IN_PROGRESS"))
+            stream.show(live)
+
+        tenure = Tenure(self._store, self._office.transport, claim)
         charge = _Charge(
-            request=request,
-            claim=claim,
-            stream=LiveStream(StateEntered(state=record.state, status=record.status)),
-            timeout=campaign_configuration.timeout_seconds(configuration),
-            is_hard_timeout=bool(configuration.hard_timeout),
-            scheduled=scheduled,
+            request=request, tenure=tenure, driver=self._conduct(tenure, request, watch), stream=stream
         )
         self._charges[record.key] = charge
-        self._waiting.append(charge)
-        self._changed.set()
+        charge.task = asyncio.create_task(self._drive(charge, found))
 
-    async def _work(self) -> None:
-        while True:
-            while self._waiting and not self._is_closing:
-                charge = self._waiting[0]
-                if await self._is_followed_up(charge):
-                    self._waiting.remove(charge)
-                    await self._run(charge)
-            if self._is_closing:
-                return
-            self._changed.clear()
-            await self._changed.wait()
-
-    async def _is_followed_up(self, charge: _Charge) -> bool:
-        """Whether a campaign may begin: the next one of its series, if it has one, is kept."""
-        if charge.scheduled is None:
-            return True
+    async def _drive(self, charge: _Charge, found: bytes | None) -> None:
         key = charge.request.key
         try:
-            await self._scheduler.follow_up(charge.scheduled)
-            if charge in self._waiting:
-                return True
-            if charge.aborter is not None:  # in the meantime, and so the end of its series
-                await self._scheduler.cancel(next_key(key), charge.aborter)
-            return False
-        except ServiceUnavailable as error:
-            _log.warning("campaign %s stays due: %s", key, error)
-        except QalipsisError as error:
-            _log.warning("campaign %s failed: %s", key, error)
-            await self._fail(charge, str(error))
-        if charge in self._waiting:
-            self._waiting.remove(charge)
-            await self._let_go(charge)
-        return False
-
-    async def _run(self, charge: _Charge) -> None:
-        key = charge.request.key
-        try:
-            charge.orchestrator = self._conduct(charge.request, lambda live: self._watch(charge, live))
-            await charge.orchestrator.run()
+            await charge.driver.run(found)
+        except Fenced as error:
+            _log.warning("%s", error)
         except QalipsisError as error:
             _log.warning("campaign %s failed: %s", key, error)
             await self._fail(charge, str(error))
@@ -379,67 +411,26 @@ class CampaignService:
             _log.exception("campaign %s failed", key)
             await self._fail(charge, UNEXPECTED)
         finally:
-            if charge.timer is not None:
-                charge.timer.cancel()
-            charge.orchestrator = None
-        await self._let_go(charge)
-
-    def _watch(self, charge: _Charge, live: Live) -> None:
-        charge.stream.enter(StateEntered(state=live.state, status=status_of(live.state) or "IN_PROGRESS"))
-        charge.stream.show(live)
-        if charge.timeout is not None and charge.timer is None and live.state == Phase.RUNNING:
-            loop = asyncio.get_running_loop()
-            charge.timer = loop.call_later(charge.request.start_offset + charge.timeout, _time_out, charge)
-
-    async def _abort(self, charge: _Charge, is_hard: bool, reason: str) -> None:
-        if charge.orchestrator is not None:
-            charge.orchestrator.stop(is_hard, reason)
-        elif charge in self._waiting:
-            self._waiting.remove(charge)
-            if charge.scheduled is not None and charge.aborter is not None:
-                # The head that had it before may have died when the next one was kept already.
-                await self._scheduler.cancel(next_key(charge.request.key), charge.aborter)
-            await self._store.save_state(charge.request.key, Phase.ABORTED, self._epoch())
             await self._let_go(charge)
 
     async def _fail(self, charge: _Charge, reason: str) -> None:
-        # The store may be what failed: the campaign is then cleared up by whoever finds it.
+        # The store may be what failed, or another head may be quicker: then that one sees to it.
         with suppress(QalipsisError):
-            await self._store.save_state(charge.request.key, Phase.FAILED, self._epoch())
-            await self._store.save_outcome(charge.request.key, failure_reason=reason)
+            if not is_terminal((await self.record(charge.request.key)).state):
+                await charge.tenure.commit(Phase.FAILED, self._epoch(), failure_reason=reason)
+            await self._office.directory.release(charge.request.key)
 
     async def _let_go(self, charge: _Charge) -> None:
         key = charge.request.key
         try:
             record = await self.record(key)
             charge.stream.enter(StateEntered(state=record.state, status=record.status))
-            await self._store.release(charge.claim)
+            await charge.tenure.release()
         except QalipsisError as error:
             _log.warning("the end of campaign %s could not be written down: %s", key, error)
         self._charges.pop(key, None)
         charge.stream.end()
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(LEASE_SECONDS / 3)
-            for charge in list(self._charges.values()):
-                try:
-                    await self._store.renew(charge.claim)
-                except Fenced as error:
-                    _log.error("%s", error)
-                except QalipsisError as error:
-                    _log.warning("a lease was not renewed: %s", error)
-            with suppress(QalipsisError):
-                await self._clear_up()
-
-    async def _clear_up(self) -> None:
-        """Give up what a head that died has left behind, once its lease has ended."""
-        for key in await self._store.claimable() if self._is_alone else ():
-            if key in self._charges or key in self._arriving or waits(await self.record(key)):
-                continue
-            _log.warning("campaign %s is given up: %s", key, LEFT_BEHIND)
-            await self._store.save_state(key, Phase.FAILED, self._epoch())
-            await self._store.save_outcome(key, failure_reason=LEFT_BEHIND)
+        self._changed.set()
 
     async def _checked(self, configuration: CampaignConfiguration, key: str) -> CampaignRequest:
         known = self._known()
@@ -471,15 +462,25 @@ class CampaignService:
                 # Its report is being written: who reads of an end finds the report too.
                 record = replace(record, status="IN_PROGRESS")
             return Details(record=record, live=charge.stream.live)
+        if not is_terminal(record.state):
+            return Details(record=record, live=await self._live_elsewhere(key))
         return Details(record=record, report=await self._store.report(key))
 
+    async def _glance(self, key: str) -> tuple[StateEntered, Live | None, bool]:
+        """How a campaign stands that another head drives, or nobody, and whether it is over."""
+        record = await self.record(key)
+        is_over = is_terminal(record.state)
+        live = None if is_over else await self._live_elsewhere(key)
+        return StateEntered(state=record.state, status=record.status), live, is_over
+
+    async def _live_elsewhere(self, key: str) -> Live | None:
+        found = await self._store.checkpoint(key)
+        with suppress(msgspec.MsgspecError):  # a head of another version wrote it
+            return None if found is None else checkpoint.live_of(found)
+        return None
+
     def _epoch(self) -> float:
-        return self._clock.epoch(self._clock.now())
-
-
-def _time_out(charge: _Charge) -> None:
-    if charge.orchestrator is not None:
-        charge.orchestrator.stop(charge.is_hard_timeout, "because of its timeout")
+        return self._office.clock.epoch(self._office.clock.now())
 
 
 def new_campaign(

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from typing import Final
 
 from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.messages import Message
 from qalipsis.cluster.transport import Transport
 from qalipsis.errors import ServiceUnavailable
 from qalipsis.head.ownership import Claim, Commit
+from qalipsis.head.patience import patiently
 from qalipsis.head.store import Store
 from qalipsis.reports.model import Report, Second
 
-RETRY_SECONDS: Final = 0.25
-
-PATIENCE_SECONDS: Final = 600.0
-"""How long a campaign runs on without its store; what factories report waits at the broker meanwhile."""
-
 MOST_AT_ONCE: Final = 1000
 
-_Answer = TypeVar("_Answer")
 _log = logging.getLogger(__name__)
 
 
@@ -85,7 +80,7 @@ class Tenure:
             failure_reason=failure_reason,
             aborter=aborter,
         )
-        self._claim = await _patiently(lambda: self._store.commit(self._claim, step))
+        self._claim = await patiently(lambda: self._store.commit(self._claim, step))
         self._outgoing.clear()
         if step.outgoing:
             await self.relay()
@@ -93,13 +88,13 @@ class Tenure:
     async def relay(self) -> None:
         """Send everything committed that is not known to be sent, also by a head before this one."""
         while True:
-            waiting = await _patiently(lambda: self._store.outgoing(self.campaign, MOST_AT_ONCE))
+            waiting = await patiently(lambda: self._store.outgoing(self.campaign, MOST_AT_ONCE))
             if not waiting:
                 return
             for each in waiting:
                 await self._transport.publish(each.topic, each.body)
             ids = [each.id for each in waiting]
-            await _patiently(lambda: self._store.sent(ids))
+            await patiently(lambda: self._store.sent(ids))
 
     async def keep(self) -> None:
         """Renew the lease until this is cancelled; raises Fenced once the campaign is another head's."""
@@ -114,15 +109,3 @@ class Tenure:
     async def release(self) -> None:
         """Let the campaign go at once."""
         await self._store.release(self._claim)
-
-
-async def _patiently(call: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE_SECONDS
-    while True:
-        try:
-            return await call()
-        except ServiceUnavailable:
-            if loop.time() >= deadline:
-                raise
-            await asyncio.sleep(RETRY_SECONDS)

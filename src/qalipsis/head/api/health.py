@@ -33,29 +33,30 @@ async def is_ready(service: NamedDependency[CampaignService]) -> Response[dict[s
 
 @get("/metrics", opt={"permission": "read:campaign"}, media_type="text/plain", tags=["health"])
 async def show_metrics(service: NamedDependency[CampaignService]) -> Response[str]:
-    """Figures of the head and of the campaign that runs, as Prometheus reads them."""
-    live = service.running
+    """Figures of the head and of the campaigns that it drives, as Prometheus reads them."""
+    running = service.running
+    lives = [live for live in running.values() if live is not None]
     figures: tuple[tuple[str, str, str, float], ...] = (
         ("qalipsis_factories", "gauge", "factories that the head has accepted", len(service.factories())),
         ("qalipsis_campaigns_waiting", "gauge", "campaigns that wait for their turn", service.waiting),
-        ("qalipsis_campaigns_running", "gauge", "campaigns that run", int(service.running_key is not None)),
+        ("qalipsis_campaigns_running", "gauge", "campaigns that this head drives", len(running)),
         (
             "qalipsis_campaign_minions_running",
             "gauge",
-            "minions that walk, in the campaign that runs",
-            0 if live is None else live.minions_running,
+            "minions that walk, in the campaigns that this head drives",
+            sum(live.minions_running for live in lives),
         ),
         (
             "qalipsis_campaign_requests",
             "gauge",
-            "requests so far, in the campaign that runs",
-            0 if live is None else live.requests,
+            "requests so far, in the campaigns that this head drives",
+            sum(live.requests for live in lives),
         ),
         (
             "qalipsis_campaign_errors",
             "gauge",
-            "failed requests so far, in the campaign that runs",
-            0 if live is None else live.errors,
+            "failed requests so far, in the campaigns that this head drives",
+            sum(live.errors for live in lives),
         ),
     )
     lines = [f'# TYPE qalipsis_info gauge\nqalipsis_info{{version="{version("qalipsis")}"}} 1']

@@ -15,7 +15,7 @@ from msgspec import Struct
 from qalipsis.config.settings import CampaignValidation
 from qalipsis.head.api.access import OPEN, Gate, User
 from qalipsis.head.api.payloads import ScenarioSummary, Zone, summary_of, zone_of
-from qalipsis.head.reception import Sighting
+from qalipsis.head.directory import FactoryRecord
 from qalipsis.head.service import CampaignService
 
 UNHEALTHY_SECONDS: Final = 5.0
@@ -119,8 +119,7 @@ async def list_zones(service: NamedDependency[CampaignService]) -> list[Zone]:
 @get("/factories/states", opt={"permission": "read:campaign"}, tags=["factories"])
 async def count_factories(service: NamedDependency[CampaignService]) -> FactoryStates:
     """How many factories are in each state."""
-    now = datetime.now(UTC)
-    counts = Counter(state_of(seen, now) for _, seen in service.factories())
+    counts = Counter(map(state_of, service.factories()))
     return FactoryStates(
         idle=counts["IDLE"],
         registered=counts["REGISTERED"],
@@ -132,25 +131,25 @@ async def count_factories(service: NamedDependency[CampaignService]) -> FactoryS
 @get("/factories", opt={"permission": "read:campaign"}, tags=["factories"])
 async def list_factories(service: NamedDependency[CampaignService]) -> list[Factory]:
     """Each factory, as it was heard last."""
-    now = datetime.now(UTC)
     found = []
-    for factory, seen in service.factories():
-        heard = seen.heartbeat
-        is_busy = heard is not None and heard.state == "busy"
+    for factory in service.factories():
+        heard, told = factory.heartbeat, factory.handshake
         found.append(
             Factory(
                 node=factory.node,
-                zone=factory.zone,
-                tags=factory.tags,
-                state=state_of(seen, now),
-                workers=factory.workers,
-                version=factory.version,
-                last_heartbeat=seen.heard_at,
+                zone=told.zone,
+                tags=told.tags,
+                state=state_of(factory),
+                workers=told.workers,
+                version=told.version,
+                last_heartbeat=factory.heard_at,
                 loop_lag_ms=None if heard is None else heard.loop_lag_s * 1000,
                 cpu=None if heard is None else heard.cpu,
-                clock_offset_ms=None if heard is None else (heard.clock - seen.heard_at.timestamp()) * 1000,
+                clock_offset_ms=None
+                if heard is None
+                else (heard.clock - factory.heard_at.timestamp()) * 1000,
                 lease=None,
-                campaign=service.running_key if is_busy else None,
+                campaign=factory.campaign,
             )
         )
     return found
@@ -204,14 +203,14 @@ HANDLERS: Final = (
 )
 
 
-def state_of(seen: Sighting, now: datetime) -> str:
-    """By how long ago a factory was heard, and what it said then."""
-    silence = (now - seen.heard_at).total_seconds()
-    if silence > OFFLINE_SECONDS:
+def state_of(factory: FactoryRecord) -> str:
+    """By how long ago a factory was heard, and whether it works for a campaign."""
+    if factory.silence_s > OFFLINE_SECONDS:
         return "OFFLINE"
-    if silence > UNHEALTHY_SECONDS:
+    if factory.silence_s > UNHEALTHY_SECONDS:
         return "UNHEALTHY"
-    return "IDLE" if seen.heartbeat is not None and seen.heartbeat.state == "idle" else "REGISTERED"
+    return "IDLE" if factory.campaign is None else "REGISTERED"
+
 
 
 def iso(seconds: float) -> str:
