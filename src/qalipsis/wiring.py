@@ -295,8 +295,9 @@ async def open_factory(request: RunRequest, is_transient: bool = False) -> Async
     broker = broker_of(settings)
     if broker is None:
         raise ConfigurationError(
-            "a factory needs a broker to meet its heads: write for example `redis.uri: redis://host:6379` into "
-            "qalipsis.yml, or give -c redis.uri=redis://host:6379; alone on a machine, use `qalipsis standalone`"
+            "a factory meets its heads at a broker: write for example `redis.uri: redis://host:6379` into "
+            "qalipsis.yml, or give -c redis.uri=redis://host:6379; alone on a machine, use "
+            "`qalipsis standalone`"
         )
     node = _node_id(settings)
     workers = settings.factory.workers
@@ -374,6 +375,6 @@ def _node_id(settings: Settings) -> str:
     node = settings.factory.node_id or socket.gethostname()
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", node):
         raise ConfigurationError(
-            f"factory.node-id {node!r} may hold letters, digits, dots, dashes and underscores only, 100 at most"
+            f"factory.node-id {node!r} should be at most 100 letters, digits, dots, dashes and underscores"
         )
     return node
