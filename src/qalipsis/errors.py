@@ -29,6 +29,10 @@ class FactoryError(QalipsisError):
     """A factory or one of its workers could not do what was asked."""
 
 
+class FactoryRefused(FactoryError):
+    """No head takes this factory as it is: the message says what to change."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Mistake:
     """One author mistake: where it stands, what is wrong, what to write instead."""

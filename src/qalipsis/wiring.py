@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +24,10 @@ from qalipsis.cluster.memory import MemoryTransport
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.transport import Transport
 from qalipsis.config.settings import Settings
+from qalipsis.errors import ConfigurationError
 from qalipsis.factory.kit import Kit
+from qalipsis.factory.membership import stay
+from qalipsis.factory.orders import Loaded
 from qalipsis.factory.session import Identity, Session
 from qalipsis.factory.supervisor import MakeBody
 from qalipsis.factory.worker_process import WorkerProcess
@@ -195,11 +199,12 @@ def _session(
     return Session(transport, clock, identity, max(1, workers), make_body)
 
 
-async def _load(session: Session, request: RunRequest) -> None:
+async def _load(session: Session, request: RunRequest) -> Loaded:
     events = request.settings.events
     levels = {"": events.root, **events.level} if events.export.enabled else None
     loaded = await session.load(request.paths, _resolved(request.properties), levels)
     request.check_keys(loaded.property_keys)
+    return loaded
 
 
 def _workers(configured: int | None) -> int:
@@ -241,3 +246,135 @@ def _campaign(request: RunRequest, workers: int) -> CampaignRequest:
             **request.environment,
         },
     )
+
+
+class Member:
+    """A factory of this machine in its cluster; its scenarios are loaded."""
+
+    def __init__(
+        self,
+        session: Session,
+        transport: Transport,
+        open_again: Callable[[], Awaitable[Transport]],
+        *,
+        node: str,
+        workers: int,
+        scenarios: Sequence[str],
+        broker: str,
+        timeout_seconds: float,
+    ) -> None:
+        self.node = node
+        self.workers = workers
+        self.scenarios = tuple(scenarios)
+        self.broker = broker
+        self._session = session
+        self._transport = transport
+        self._open_again = open_again
+        self._timeout_seconds = timeout_seconds
+
+    async def serve(self) -> None:
+        """Work for the campaigns that heads assign, until a head or `stop` says to end.
+
+        Raises FactoryRefused, and ServiceUnavailable when no head answers, or the broker refuses something.
+        """
+        await stay(self._session, self._transport, self._open_again, self._timeout_seconds)
+
+    def stop(self, is_hard: bool) -> None:
+        """End in order: a campaign softly first, or hard; may be called again, at any time."""
+        self._session.stop(is_hard)
+
+
+@asynccontextmanager
+async def open_factory(request: RunRequest, is_transient: bool = False) -> AsyncIterator[Member]:
+    """Connect to the broker, start the workers and load the scenarios; leaves no process behind.
+
+    Raises ScenarioErrors with every mistake of the scenarios, ConfigurationError, and ServiceUnavailable when
+    the broker is away.
+    """
+    settings, clock = request.settings, SystemClock()
+    broker = broker_of(settings)
+    if broker is None:
+        raise ConfigurationError(
+            "a factory meets its heads at a broker: write for example `redis.uri: redis://host:6379` into "
+            "qalipsis.yml, or give -c redis.uri=redis://host:6379; alone on a machine, use "
+            "`qalipsis standalone`"
+        )
+    node = _node_id(settings)
+    workers = settings.factory.workers
+    if workers is None:
+        workers = len(os.sched_getaffinity(0))
+    transport = await open_transport(settings)
+    try:
+        session = Session(
+            transport,
+            clock,
+            Identity(
+                node=node,
+                incarnation=time.time_ns() // 1_000_000,
+                zone=settings.factory.zone,
+                tenant=settings.factory.tenant,
+                tags=settings.factory.tags,
+            ),
+            max(1, workers),
+            partial(WorkerProcess, settings.logging) if workers else WorkerTask,
+            grace_seconds=settings.factory.graceful_shutdown.campaign,
+            is_transient=is_transient,
+            broker=broker,
+        )
+        try:
+            loaded = await _load(session, request)
+            yield Member(
+                session,
+                transport,
+                partial(open_transport, settings),
+                node=node,
+                workers=workers,
+                scenarios=[scenario.name for scenario in loaded.scenarios],
+                broker=broker,
+                timeout_seconds=settings.factory.handshake.timeout,
+            )
+        finally:
+            await session.aclose()
+    finally:
+        await transport.aclose()
+
+
+async def open_transport(settings: Settings) -> Transport:
+    """What carries messages between heads and factories: Redis when it is configured, else this process.
+
+    Raises ConfigurationError, and ServiceUnavailable with what is to be done about the broker.
+    """
+    if broker_of(settings) is None:
+        return MemoryTransport()
+    # An extra, and slow to import: `qalipsis run` must not wait for it.
+    from qalipsis.cluster.redis.address import from_settings
+    from qalipsis.cluster.redis.transport import RedisTransport
+
+    transport = RedisTransport(from_settings(settings.redis))
+    await transport.open()
+    return transport
+
+
+def broker_of(settings: Settings) -> str | None:
+    """Where messages are carried, for people; None within this process. Raises ConfigurationError."""
+    chosen, redis = settings.streaming.platform, settings.redis
+    if chosen == "kafka":
+        raise ConfigurationError(
+            "streaming.platform: kafka is for the high-load cluster, which this version does not have: "
+            "leave it out, and configure redis.uri"
+        )
+    if chosen == "memory" or (chosen is None and redis.uri is None and not redis.uris):
+        return None
+    from qalipsis.cluster.redis.address import from_settings
+
+    return f"Redis at {from_settings(redis)}"
+
+
+def _node_id(settings: Settings) -> str:
+    """The configured name of the factory, or the one of its machine; part of the names of topics."""
+    node = settings.factory.node_id or socket.gethostname()
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", node):
+        raise ConfigurationError(
+            f"factory.node-id {node!r} should be at most 100 letters, digits, dots, dashes and underscores"
+        )
+    return node

@@ -8,6 +8,7 @@ from typing import Protocol
 from qalipsis.errors import (
     CampaignRefused,
     ConfigurationError,
+    FactoryRefused,
     QalipsisError,
     ScenarioErrors,
     ServiceUnavailable,
@@ -31,6 +32,7 @@ class ExitCode(IntEnum):
 OF_ERRORS: tuple[tuple[type[QalipsisError], ExitCode], ...] = (
     (ConfigurationError, ExitCode.USAGE),
     (CampaignRefused, ExitCode.USAGE),
+    (FactoryRefused, ExitCode.USAGE),
     (ScenarioErrors, ExitCode.NO_SCENARIO),
     (ServiceUnavailable, ExitCode.UNAVAILABLE),
     (TransportClosed, ExitCode.UNAVAILABLE),

@@ -35,6 +35,18 @@ def _standalone(parser: argparse.ArgumentParser) -> None:
     _run(parser)
 
 
+def _factory(parser: argparse.ArgumentParser) -> None:
+    arguments.add_paths(parser)
+    arguments.add_configuration(parser)
+    parser.add_argument(
+        "--workers", metavar="N", help="worker processes; default: usable cores; 0: this process"
+    )
+    stays = parser.add_mutually_exclusive_group()
+    stays.add_argument("--persistent", action="store_true", help="stay for any number of campaigns (default)")
+    stays.add_argument("--transient", action="store_true", help="end after the first campaign")
+    arguments.add_debug(parser)
+
+
 def _list(parser: argparse.ArgumentParser) -> None:
     arguments.add_paths(parser)
     arguments.add_selection(parser)
@@ -90,6 +102,7 @@ def _keys(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command("run", "run the scenarios of PATH at once, on this machine, and report", _run),
     Command("standalone", "serve the REST API, head and factory in one process, until Ctrl-C", _standalone),
+    Command("factory", "offer the scenarios of PATH to the heads of a cluster, and run their load", _factory),
     Command("list", "show the scenarios of PATH", _list),
     Command("validate", "check the scenarios and the configuration, and show every mistake", _list),
     Command("report", "show a report.json again, or make another form of it", _report),
@@ -101,6 +114,7 @@ COMMANDS = (
 RUNNERS = {
     "run": "qalipsis.cli.run:run",
     "standalone": "qalipsis.cli.run:standalone",
+    "factory": "qalipsis.cli.factory:factory",
     "list": "qalipsis.cli.listing:show",
     "validate": "qalipsis.cli.listing:validate",
     "report": "qalipsis.cli.rendering:render",

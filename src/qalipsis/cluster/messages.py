@@ -241,6 +241,14 @@ Directive = (
 )
 Answer = DirectiveDone | DirectiveIgnored | DirectiveFailed
 Feedback = (
-    Answer | Heartbeat | WorkerState | SnapshotTaken | WorkerSilent | Fault | ScenarioEnded | LeaseEnded | Final
+    Answer
+    | Heartbeat
+    | WorkerState
+    | SnapshotTaken
+    | WorkerSilent
+    | Fault
+    | ScenarioEnded
+    | LeaseEnded
+    | Final
 )
 Message = Presence | Reply | Directive | Feedback | StopWanted

@@ -10,7 +10,7 @@ HANDSHAKE = "handshake"
 
 
 def node(node: str, incarnation: int) -> str:
-    """What heads say to one factory as it was started once: two of the same node do not steal from another."""
+    """What heads say to one factory as it was started once: two of one node do not take each other's."""
     return f"node:{node}:{incarnation}"
 
 

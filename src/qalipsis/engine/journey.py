@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from qalipsis.engine.context import Context
 from qalipsis.engine.minion import Minion
 from qalipsis.engine.operation import DROP, WAIT, Kind, Mode, Operation
-from qalipsis.engine.step import Pending
+from qalipsis.engine.step import Fenced, Pending
 from qalipsis.engine.walk import describe, kind_of, note, record
 from qalipsis.language.distributions import Normal, Uniform, draw
 from qalipsis.language.durations import Duration, seconds
@@ -123,6 +123,10 @@ class Hand:
             if not (self._is_over or self._context.is_over):  # else it is counted, or the pass as aborted
                 operation.meters.fail("cancelled", "")
             raise
+        except Fenced as error:
+            note(operation, context, error)
+            # The interruption is on its way; a function that goes on after errors would only try again.
+            return await asyncio.get_running_loop().create_future()
         except BaseException as error:
             note(operation, context, error)
             raise StepFailed(operation.name, kind_of(error), str(error) or describe(error)) from error

@@ -24,6 +24,16 @@ class StepError(Exception):
         self.kind = kind
 
 
+class Fenced(StepError):
+    """Nothing may be sent any more: the head may have given these minions to somebody else.
+
+    It ends the walk, whatever the chain makes of errors: minions that go on would only meet it again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("fenced", "the worker's lease has expired, so nothing was sent")
+
+
 class Resource(Protocol):
     """Something a minion keeps from step to step (a connection); closed when the minion ends."""
 

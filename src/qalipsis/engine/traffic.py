@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from qalipsis.engine.step import StepError, StepRuntime
+from qalipsis.engine.step import Fenced, StepError, StepRuntime
 from qalipsis.metrics.ledger import Slot
 
 Answer = TypeVar("Answer")
@@ -28,7 +29,9 @@ class Traffic:
         Connect first: only what is handed to the service is a request.
         """
         if self._now() > self._lease[0]:
-            raise fenced()
+            # Its turn for the loop: who tries again at once must not keep its interruption away.
+            await asyncio.sleep(0)
+            raise Fenced
         counts = self._counts
         counts[Slot.REQUESTS_ATTEMPTED] += 1
         try:
@@ -43,8 +46,3 @@ class Traffic:
             raise
         counts[Slot.REQUESTS_OK] += 1
         return answer
-
-
-def fenced() -> StepError:
-    """The head gave these minions to somebody else: nothing may be sent any more."""
-    return StepError("fenced", "the worker's lease has expired, so nothing was sent")

@@ -13,7 +13,7 @@ from typing import Any
 
 from qalipsis.engine.context import Context
 from qalipsis.engine.operation import DROP, WAIT, Kind, Mode, Operation, Operations
-from qalipsis.engine.step import StepError
+from qalipsis.engine.step import Fenced, StepError
 from qalipsis.engine.strand import Abort, Errors, StepTimeout, Strand, Walk
 from qalipsis.engine.wheel import TICKS_PER_SECOND
 from qalipsis.metrics.events import Level
@@ -275,6 +275,8 @@ def walk(
                 if is_closing(error):
                     raise
                 note(operation, context, error)
+                if isinstance(error, Fenced):
+                    raise Abort from None
                 if isinstance(error, StepTimeout):
                     if error.at == limit:
                         raise  # the deadline of the sub-graph around this chain
@@ -364,7 +366,7 @@ def perform(
             raise
         except BaseException as error:
             retry = operation.retry
-            if retry is None or attempt > retry.retries:
+            if retry is None or attempt > retry.retries or isinstance(error, Fenced):
                 raise
             operation.meters.retried += 1
             keep_first(operation, error)

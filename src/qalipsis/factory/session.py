@@ -1,4 +1,4 @@
-"""A factory's conversation with the head: introduces itself, stays in touch, answers directives."""
+"""A factory as a member of a cluster: introduces itself, stays in touch, works for one campaign at a time."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, Final
 
 from qalipsis.clock import Clock
 from qalipsis.cluster import topics
@@ -18,32 +20,31 @@ from qalipsis.cluster.codec import Received, Sender
 from qalipsis.cluster.inbox import Inbox
 from qalipsis.cluster.messages import (
     PROTOCOL,
-    AbortCampaign,
-    Answer,
     AssignFactory,
-    CloseCampaign,
-    DeclareMinions,
-    Directive,
     DirectiveDone,
     DirectiveFailed,
-    DirectiveIgnored,
+    Farewell,
     Feedback,
-    Final,
     Handshake,
     HandshakeAccepted,
     HandshakeRefused,
+    HandshakeWanted,
     Heartbeat,
     HeartbeatReply,
     Message,
-    StartMinions,
-    StopScenario,
-    WarmUp,
+    Shutdown,
 )
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.transport import Transport
-from qalipsis.errors import CampaignRefused, FactoryError, ServiceUnavailable
+from qalipsis.errors import FactoryRefused, ServiceUnavailable, TransportClosed
+from qalipsis.factory.admission import Admission
+from qalipsis.factory.engagement import Engagement
 from qalipsis.factory.orders import Loaded
+from qalipsis.factory.outbox import Outbox
 from qalipsis.factory.supervisor import MakeBody, Supervisor
+
+LAST_WORDS_SECONDS: Final = 5.0
+"""How long the last reports and the farewell may take, when the broker is slow or away."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,11 @@ class Identity:
 
 
 class Session:
-    """One factory at its head. Open it, load the scenarios, then serve; close it in any case."""
+    """One factory in its cluster. Load the scenarios, then serve; close it in any case.
+
+    A campaign that runs when the factory is to end gets `grace_seconds` to end softly. A transient factory
+    ends with its first campaign. `broker` says where heads are looked for, for people.
+    """
 
     def __init__(
         self,
@@ -69,23 +74,44 @@ class Session:
         identity: Identity,
         workers: int,
         make_body: MakeBody,
+        *,
+        grace_seconds: float = 30.0,
+        is_transient: bool = False,
+        broker: str = "this process",
     ) -> None:
+        self._transport = transport
         self._clock = clock
         self._identity = identity
-        self._supervisor = Supervisor(clock, workers, make_body, self.tell)
-        sender = Sender(identity.node, identity.incarnation, identity.tenant or "")
-        self._publisher = Publisher(transport, sender)
-        self._inbox = Inbox(transport, topics.node(identity.node))
-        self._outgoing: asyncio.Queue[tuple[str, str, Message]] = asyncio.Queue()
-        self._accepted: asyncio.Future[HandshakeAccepted] = asyncio.get_running_loop().create_future()
+        self._grace_seconds = grace_seconds
+        self._is_transient = is_transient
+        self._broker = broker
+        self._supervisor = Supervisor(clock, workers, make_body, self._report)
+        self._sender = Sender(identity.node, identity.incarnation, identity.tenant or "")
+        # Apart, so that a campaign whose head does not read keeps nobody from seeing that the factory lives.
+        self._presence = Outbox()
+        self._reports = Outbox()
+        self._admission = Admission()
         self._scenarios: Loaded | None = None
-        self._campaign = ""
-        self._assignment: AssignFactory | None = None
-        self._following: set[asyncio.Task[None]] = set()
+        self._terms: asyncio.Future[HandshakeAccepted] = asyncio.get_running_loop().create_future()
+        self._engagement: Engagement | None = None
+        self._engaged: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._has_left = False
 
-    def tell(self, feedback: Feedback) -> None:
-        """Report what happens in the campaign; sent in the order of the calls."""
-        self._say(topics.feedback(self._campaign), feedback)
+    @property
+    def is_ending(self) -> bool:
+        """Whether the factory was told to end, by whomever."""
+        return self._ending.is_set()
+
+    async def wait_ending(self, timeout_seconds: float) -> bool:
+        """Until it is told to end; False when it was not in that time."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._ending.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def load(
         self,
@@ -99,142 +125,179 @@ class Session:
         return self._scenarios
 
     async def serve(self, timeout_seconds: float) -> None:
-        """Introduce the factory and do what the head says, until this is cancelled.
+        """Introduce the factory and do what heads say, until it is told to end, or this is cancelled.
 
-        Raises FactoryError when the head refuses the factory, or does not answer in time.
+        Raises FactoryRefused when the head refuses the factory, ServiceUnavailable when none answers in time.
+        On TransportClosed it may be called again after `move_to`.
         """
+        self._presence.clear()  # an old heartbeat would only be asked who it is
+        publisher = Publisher(self._transport, self._sender)
         try:
-            await accompanied(self._attend(timeout_seconds), self._listen(), self._publish())
+            await accompanied(
+                self._until_over(),
+                self._attend(timeout_seconds),
+                self._listen(Inbox(self._transport, self._topic)),
+                self._presence.publish(publisher),
+                self._reports.publish(publisher),
+            )
+        except (TransportClosed, ServiceUnavailable):
+            if self._engaged is not None:
+                await asyncio.wait([self._engaged])  # it notices as well, and interrupts its campaign
+            raise
         finally:
-            for task in self._following:
-                task.cancel()
-            await asyncio.gather(*self._following, return_exceptions=True)
+            if self._engaged is not None:
+                self._engaged.cancel()
+                await asyncio.wait([self._engaged])
+
+    def move_to(self, transport: Transport) -> None:
+        """Serve through this one from now on; what could not be said is said there."""
+        self._transport = transport
+
+    def stop(self, is_hard: bool) -> None:
+        """End in order: a campaign softly first, or hard; may be called again, at any time."""
+        self._ending.set()
+        if is_hard:
+            self._urgent.set()
 
     async def aclose(self) -> None:
         """End the workers."""
         await self._supervisor.aclose()
 
-    async def _attend(self, timeout_seconds: float) -> None:
-        self._say(topics.HANDSHAKE, self._handshake())
-        done, _ = await asyncio.wait([self._accepted], timeout=timeout_seconds)
-        if not done:
-            raise FactoryError(f"no head has answered the handshake within {timeout_seconds:g} s")
-        await self._beat(self._accepted.result().heartbeat_s)
+    @property
+    def _topic(self) -> str:
+        return topics.node(self._identity.node, self._identity.incarnation)
 
-    def _handshake(self) -> Handshake:
+    # Presence
+
+    async def _attend(self, timeout_seconds: float) -> None:
+        self._introduce()
+        done, _ = await asyncio.wait([self._terms], timeout=timeout_seconds)
+        if not done:
+            raise ServiceUnavailable(
+                f"no head has answered the handshake within {timeout_seconds:g} s: it waits in the topic "
+                f"`{topics.HANDSHAKE}` of {self._broker}; start a head there, or correct the address"
+            )
+        await self._beat()
+
+    def _introduce(self) -> None:
         assert self._scenarios is not None, "load the scenarios before the handshake"
-        return Handshake(
-            node=self._identity.node,
-            protocol=PROTOCOL,
-            version=version("qalipsis"),
-            workers=self._supervisor.workers,
-            scenarios=self._scenarios.scenarios,
-            property_keys=self._scenarios.property_keys,
-            zone=self._identity.zone,
-            tenant=self._identity.tenant,
-            tags=dict(self._identity.tags),
+        self._presence.say(
+            topics.HANDSHAKE,
+            Handshake(
+                node=self._identity.node,
+                protocol=PROTOCOL,
+                version=version("qalipsis"),
+                workers=self._supervisor.workers,
+                scenarios=self._scenarios.scenarios,
+                property_keys=self._scenarios.property_keys,
+                zone=self._identity.zone,
+                tenant=self._identity.tenant,
+                tags=dict(self._identity.tags),
+            ),
         )
 
-    def _say(self, topic: str, message: Message) -> None:
-        self._outgoing.put_nowait((topic, self._campaign, message))
-
-    async def _publish(self) -> None:
-        while True:
-            topic, campaign, message = await self._outgoing.get()
-            await self._publisher.say(topic, message, campaign)
-
-    async def _beat(self, period: float) -> None:
+    async def _beat(self) -> None:
         cpu, wall = self._clock.cpu(), self._clock.now()
         while True:
+            period = self._terms.result().heartbeat_s
             await asyncio.sleep(period)
+            if self._has_left:
+                return
             cpu_before, wall_before = cpu, wall
             cpu, wall = self._clock.cpu(), self._clock.now()
-            self._say(
-                topics.HANDSHAKE,
-                Heartbeat(
-                    state="busy" if self._campaign else "idle",
-                    sequence=self._publisher.sequence,
-                    clock=self._clock.epoch(wall),
-                    cpu=(cpu - cpu_before) / (wall - wall_before),
-                    loop_lag_s=max(0.0, wall - wall_before - period),
-                    memory_bytes=_resident_bytes(),
-                ),
+            heartbeat = Heartbeat(
+                state="idle" if self._engagement is None else "busy",
+                sequence=self._sender.sequence,
+                clock=self._clock.epoch(wall),
+                cpu=(cpu - cpu_before) / (wall - wall_before),
+                loop_lag_s=max(0.0, wall - wall_before - period),
+                memory_bytes=_resident_bytes(),
             )
+            self._presence.say(topics.HANDSHAKE, heartbeat)
+            self._report(heartbeat)
 
-    async def _listen(self) -> None:
-        async for received in self._inbox.messages():
+    async def _until_over(self) -> None:
+        """Wait until the factory is told to end, and end: the campaign first, then the membership."""
+        await self._ending.wait()
+        if self._engagement is not None and self._engaged is not None:
+            await self._engagement.leave(self._grace_seconds, self._urgent)
+            await asyncio.wait([self._engaged])
+        await self._reports.wait_empty(LAST_WORDS_SECONDS)
+        self._has_left = True
+        self._presence.say(topics.HANDSHAKE, Farewell())
+        if await self._presence.wait_empty(LAST_WORDS_SECONDS):
+            with suppress(TransportClosed, ServiceUnavailable):
+                await self._transport.remove(self._topic)
+
+    # What heads say
+
+    async def _listen(self, inbox: Inbox) -> None:
+        async for received in inbox.messages():
             message = received.message
             match message:
                 case HandshakeAccepted():
-                    if not self._accepted.done():
-                        self._accepted.set_result(message)
+                    if self._terms.done():
+                        self._terms = asyncio.get_running_loop().create_future()
+                    self._terms.set_result(message)
                 case HandshakeRefused():
-                    raise FactoryError(message.reason)
+                    raise FactoryRefused(message.reason)
+                case HandshakeWanted():
+                    self._introduce()
                 case HeartbeatReply():
-                    continue  # the lease of a factory that lives in its head's process never ends
-                case (
-                    AssignFactory()
-                    | DeclareMinions()
-                    | WarmUp()
-                    | StartMinions()
-                    | StopScenario()
-                    | AbortCampaign()
-                    | CloseCampaign()
-                ):
-                    # A task each, so that an abort can overtake a long preparation.
-                    task = asyncio.create_task(self._follow(received, message))
-                    self._following.add(task)
-                    task.add_done_callback(self._following.discard)
+                    continue  # it is known here; the head of a campaign answers among its directives
+                case Shutdown():
+                    _log.warning("the factory ends, as a head says: %s", message.reason)
+                    self.stop(is_hard=False)
+                case AssignFactory():
+                    self._engage(received, message)
                 case _:
                     _log.warning("a factory was sent %s, which only heads read", type(message).__name__)
 
-    async def _follow(self, received: Received, directive: Directive) -> None:
-        answer: Answer
-        try:
-            ignored = await self._carry_out(received, directive)
-        except CampaignRefused as error:
-            answer = DirectiveFailed(directive=received.id, cause="refused", reason=str(error))
-        except ServiceUnavailable as error:
-            answer = DirectiveFailed(directive=received.id, cause="unavailable", reason=str(error))
-        except Exception as error:
-            if not isinstance(error, FactoryError):
-                _log.exception("a directive failed")
-            answer = DirectiveFailed(directive=received.id, cause="failed", reason=str(error))
+    def _engage(self, received: Received, assignment: AssignFactory) -> None:
+        refusal = self._admission.refusal(received)
+        if refusal is not None:
+            _log.warning("AssignFactory of %s is dropped: %s", received.campaign, refusal)
+        elif self._engagement is not None and self._engagement.campaign == received.campaign:
+            self._engagement.follow(received, assignment)
+        elif self._engagement is not None:
+            self._decline(received, f"the factory works for campaign {self._engagement.campaign}")
+        elif self._ending.is_set():
+            self._decline(received, "the factory is about to end")
         else:
-            if ignored is None:
-                answer = DirectiveDone(directive=received.id)
-            else:
-                answer = DirectiveIgnored(directive=received.id, reason=ignored)
-        self._say(topics.feedback(received.campaign), answer)
+            tell = partial(self._tell, received.campaign)
+            self._engagement = Engagement(
+                self._transport,
+                self._clock,
+                self._supervisor,
+                self._admission,
+                tell,
+                lambda: self._sender.sequence,
+                self._identity.node,
+                received.campaign,
+                assignment,
+                self._terms.result().lease_s if self._terms.done() else None,
+            )
+            self._engaged = asyncio.create_task(self._engagement.run())
+            self._engaged.add_done_callback(self._disengaged)
+            tell(DirectiveDone(directive=received.id))
 
-    async def _carry_out(self, received: Received, directive: Directive) -> str | None:
-        """Do it; returns why it was ignored, None when it was not."""
-        if not isinstance(directive, AssignFactory) and received.campaign != self._campaign:
-            return f"this factory does not work for campaign {received.campaign}"
-        match directive:
-            case AssignFactory():
-                if self._campaign and self._campaign != received.campaign:
-                    raise CampaignRefused(f"the factory works for campaign {self._campaign}")
-                self._campaign, self._assignment = received.campaign, directive
-            case DeclareMinions():
-                if self._assignment is None:
-                    raise FactoryError("minions were declared before the factory was assigned")
-                await self._supervisor.prepare(self._assignment, directive)
-            case WarmUp():
-                await self._supervisor.warm_up(directive)
-            case StartMinions():
-                await self._supervisor.start(directive)
-            case StopScenario():
-                await self._supervisor.stop(directive)
-            case AbortCampaign():
-                await self._supervisor.abort(directive)
-            case CloseCampaign():
-                ledgers = await self._supervisor.close(directive)
-                self.tell(Final(last_sequence=self._publisher.sequence, ledgers=ledgers))
-                self._campaign, self._assignment = "", None
-            case _:
-                assert_never(directive)
-        return None
+    def _decline(self, received: Received, reason: str) -> None:
+        answer = DirectiveFailed(directive=received.id, cause="refused", reason=reason)
+        self._tell(received.campaign, answer)
+
+    def _disengaged(self, task: asyncio.Task[None]) -> None:
+        self._engagement = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a campaign has ended by a failure of the factory", exc_info=error)
+        if self._is_transient:
+            self.stop(is_hard=False)
+
+    def _report(self, feedback: Feedback) -> None:
+        if self._engagement is not None:
+            self._engagement.report(feedback)
+
+    def _tell(self, campaign: str, message: Message) -> None:
+        self._reports.say(topics.feedback(campaign), message, campaign)
 
 
 def _resident_bytes() -> int:

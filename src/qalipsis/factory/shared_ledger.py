@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from math import inf
 
-from qalipsis.metrics.ledger import HEADER, SLOTS, ledger_bytes
+from qalipsis.metrics.ledger import HEADER, LEASE, SLOTS, ledger_bytes
 
 
 class SharedLedger:
@@ -17,19 +17,23 @@ class SharedLedger:
         self.descriptor = os.memfd_create("qalipsis-ledger")
         self._memory: mmap.mmap | None = None
         self._scenarios: tuple[str, ...] = ()
+        self._lease_until = inf
 
     def size_for(self, scenarios: Sequence[str]) -> None:
-        """Make room for the counters of these scenarios, all zero, with a lease that never ends.
-
-        A worker of one machine dies with its supervisor, so nothing else has to stop it.
-        """
+        """Make room for the counters of these scenarios, all zero, with the lease that is in force."""
         self._scenarios = tuple(scenarios)
         size = ledger_bytes(len(self._scenarios))
         os.ftruncate(self.descriptor, 0)
         os.ftruncate(self.descriptor, size)
         self._memory = mmap.mmap(self.descriptor, size)
-        with memoryview(self._memory) as whole, whole.cast("d") as cells:
-            cells[0] = inf
+        self.limit(self._lease_until)
+
+    def limit(self, until: float) -> None:
+        """Let the worker send until then, in monotonic seconds; unless said otherwise, it may for ever."""
+        self._lease_until = until
+        if self._memory is not None:
+            with memoryview(self._memory) as whole, whole.cast("d") as cells:
+                cells[LEASE] = until
 
     def read(self) -> dict[str, tuple[int, ...]]:
         """The counters of each scenario right now, in the order of `Slot`."""

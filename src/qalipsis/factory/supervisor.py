@@ -129,6 +129,11 @@ class Supervisor:
                 )
         return loaded
 
+    def limit(self, until: float) -> None:
+        """Let the workers send until then, in monotonic seconds: they look before each request."""
+        for handle in self._handles:
+            handle.ledger.limit(until)
+
     async def prepare(self, assignment: AssignFactory, declared: DeclareMinions) -> None:
         """Open the scenarios everywhere; raises CampaignRefused when this machine cannot hold them."""
         self._walking = {

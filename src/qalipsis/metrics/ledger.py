@@ -16,7 +16,10 @@ from msgspec.structs import replace
 _Account = TypeVar("_Account", "MinionBooks", "RequestBooks", "ArrivalBooks")
 
 HEADER = 8
-"""Slots before the first scenario: slot 0 is the lease (float, monotonic seconds until sends are allowed)."""
+"""Slots before the first scenario."""
+
+LEASE = 0
+"""The slot of the lease: a float, monotonic seconds until which sends are allowed."""
 
 
 class Slot(IntEnum):

@@ -68,7 +68,7 @@ async def what_is_published_waits_for_the_first_reader(transport: Transport) -> 
 
 
 async def topics_do_not_meet(transport: Transport) -> None:
-    names = [topics.HANDSHAKE + uuid4().hex, topics.node(uuid4().hex)]
+    names = [topics.HANDSHAKE + uuid4().hex, topics.node(uuid4().hex, 1)]
     campaign = uuid4().hex
     names += [topics.feedback(campaign), topics.directives(campaign, "a"), topics.directives(campaign, "b")]
     source = Source("a")

@@ -9,8 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from qalipsis.engine.step import BeginStep, StepContext, StepError, StepMinion, StepRuntime, Strand
-from qalipsis.engine.traffic import fenced
+from qalipsis.engine.step import BeginStep, Fenced, StepContext, StepError, StepMinion, StepRuntime, Strand
 from qalipsis.engine.unavailable import unavailable
 from qalipsis.errors import ConfigurationError, ServiceUnavailable
 from qalipsis.metrics.ledger import Slot
@@ -158,7 +157,7 @@ class HttpStep:
         # The common case, spelt out: the same as Request.serve.
         now = self.now()
         if now > self.lease[0]:
-            raise fenced()
+            raise Fenced
         self.counts[ATTEMPTED] += 1
         request = Request(
             self, strand, seat, self._message, context.due, now + self._timeout,  # type: ignore[arg-type]
@@ -253,7 +252,7 @@ class Request(Struct, gc=False):
         message = self.message
         now = step.now()
         if now > step.lease[0]:
-            raise fenced()
+            raise Fenced
         step.counts[ATTEMPTED] += 1
         self.connection = connection
         if not self.hops:

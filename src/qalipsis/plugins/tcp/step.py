@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from qalipsis.engine.builtin import on_value
 from qalipsis.engine.reuse import CloseStep, Openers
-from qalipsis.engine.step import BeginStep, ExecuteStep, StepContext, StepError, StepRuntime, Strand
-from qalipsis.engine.traffic import fenced
+from qalipsis.engine.step import BeginStep, ExecuteStep, Fenced, StepContext, StepError, StepRuntime, Strand
 from qalipsis.engine.unavailable import unavailable
 from qalipsis.errors import ConfigurationError
 from qalipsis.language.payloads import payload_bytes
@@ -202,7 +201,7 @@ class Request(Struct, gc=False):
         step = self.step
         now = step.now()
         if now > step.lease[0]:
-            raise fenced()
+            raise Fenced
         step.counts[ATTEMPTED] += 1
         self.connection = connection
         self.sent = now
