@@ -35,6 +35,7 @@ from qalipsis.cluster.messages import (
     Heartbeat,
     HeartbeatReply,
     Message,
+    RestartMinions,
     StartMinions,
     StopScenario,
     WarmUp,
@@ -177,6 +178,7 @@ class Session:
                     | DeclareMinions()
                     | WarmUp()
                     | StartMinions()
+                    | RestartMinions()
                     | StopScenario()
                     | AbortCampaign()
                     | CloseCampaign()
@@ -224,6 +226,8 @@ class Session:
                 await self._supervisor.warm_up(directive)
             case StartMinions():
                 await self._supervisor.start(directive)
+            case RestartMinions():
+                return await self._supervisor.restart(directive)
             case StopScenario():
                 await self._supervisor.stop(directive)
             case AbortCampaign():
