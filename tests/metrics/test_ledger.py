@@ -68,7 +68,7 @@ def test_a_living_worker_that_ended_in_order_closes() -> None:
 
 
 def test_what_a_worker_could_not_write_is_given_by_others() -> None:
-    account = books(counts(minions_started=3), scheduled=5, restarted=2, is_dead=True)
+    account = books(counts(minions_started=3, minions_restarted=2), scheduled=5, is_dead=True)
     assert account.minions == MinionBooks(scheduled=5, restarted=2, unstarted=4, started=3, lost=3)
 
 

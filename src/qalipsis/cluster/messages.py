@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from qalipsis.plan.model import ScenarioDescriptor
+from qalipsis.plan.portion import Takeover
 from qalipsis.plan.profile_override import ProfileOverride
 
 PROTOCOL = 1
@@ -127,6 +128,17 @@ class StartMinions(Struct, frozen=True, kw_only=True, tag="start_minions"):
     at: float
 
 
+class RestartMinions(Struct, frozen=True, kw_only=True, tag="restart_minions"):
+    """Start again what lost workers of the same zone have not brought to an end.
+
+    Rounds count the restarts of a campaign, from 1 on; one that was heard of before changes nothing.
+    """
+
+    round: int
+    takeovers: dict[int, dict[str, Takeover]]
+    """By worker of this factory, under its number in the whole fleet, and by scenario."""
+
+
 class StopScenario(Struct, frozen=True, kw_only=True, tag="stop_scenario"):
     """No new starts and passes; running passes go on."""
 
@@ -205,10 +217,15 @@ class Fault(Struct, frozen=True, kw_only=True, tag="fault"):
 
 
 class ScenarioEnded(Struct, frozen=True, kw_only=True, tag="scenario_ended"):
-    """No minion of the scenario walks on this factory, and none will start; `at` in epoch seconds."""
+    """No minion of the scenario walks on this factory, and none will start; `at` in epoch seconds.
+
+    It is said again after each `RestartMinions` with the scenario: `round` is the last one that was heard of
+    when the scenario ended, 0 when there was none.
+    """
 
     scenario: str
     at: float
+    round: int = 0
 
 
 class LeaseEnded(Struct, frozen=True, kw_only=True, tag="lease_ended"):
@@ -237,7 +254,14 @@ class StopWanted(Struct, frozen=True, kw_only=True, tag="stop_wanted"):
 Presence = Handshake | Heartbeat | Farewell
 Reply = HandshakeAccepted | HandshakeRefused | HandshakeWanted | HeartbeatReply | Shutdown
 Directive = (
-    AssignFactory | DeclareMinions | WarmUp | StartMinions | StopScenario | AbortCampaign | CloseCampaign
+    AssignFactory
+    | DeclareMinions
+    | WarmUp
+    | StartMinions
+    | RestartMinions
+    | StopScenario
+    | AbortCampaign
+    | CloseCampaign
 )
 Answer = DirectiveDone | DirectiveIgnored | DirectiveFailed
 Feedback = (

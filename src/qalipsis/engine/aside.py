@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from qalipsis.engine.context import Context
+from qalipsis.engine.departures import SLICE
 from qalipsis.engine.minion import Minion
 from qalipsis.engine.operation import Kind, Mode, Operations
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.strand import Errors
-from qalipsis.engine.troupe import BREATH, SLICE
+from qalipsis.engine.troupe import BREATH
 from qalipsis.engine.walk import walk
 
 
@@ -26,6 +27,7 @@ class Aside:
         self._repeats = first.mode is Mode.TAKE
         self._minion = Minion(-1 - number, scene)
         self._is_over = False
+        self._is_interrupted = False
         self._is_starting = False
         self._is_waiting = False
         self._has_failed = False
@@ -39,10 +41,17 @@ class Aside:
         self._scene.wheel.call_at(at, partial(self._walk, at))
 
     def end(self) -> None:
-        """Interrupt it: nobody needs it any more."""
+        """Interrupt it, or keep it from starting: nobody needs it any more."""
+        self._is_interrupted = not self._is_over
         self._is_over = True
         self._minion.strand.abort()
         self._minion.close()
+
+    def go_on(self, at: float) -> None:
+        """Start after `end`, as minions came after all; one that came to its own end stays there."""
+        if self._is_interrupted:
+            self._is_interrupted = self._is_over = False
+            self.start(at)
 
     def _walk(self, due: float) -> None:
         wheel, minion = self._scene.wheel, self._minion

@@ -24,6 +24,16 @@ def nobody() -> None:
     """Before the pump is there, nobody waits for room."""
 
 
+def both(one: Callable[[], None], other: Callable[[], None]) -> Callable[[], None]:
+    """Calls one after the other."""
+
+    def call() -> None:
+        one()
+        other()
+
+    return call
+
+
 class Taker:
     """A minion that waits for a record."""
 
@@ -58,6 +68,8 @@ class Feed:
         self._is_ended = False
         self._is_dry = False
         self._error: StepError | None = None
+        self._pumps = 1
+        """How many fill it."""
         self._wheel = wheel
         self._idle_timeout = idle_timeout
         self._moved_at = wheel.now()
@@ -77,7 +89,21 @@ class Feed:
     def give_up(self, taker: Taker) -> None:
         self._waiting.pop(taker, None)
 
+    def reopen(self, go_on: Callable[[], None]) -> None:
+        """Another pump begins to fill it; `go_on` tells that one that there is room."""
+        self.go_on = both(self.go_on, go_on)
+        self._pumps += 1
+        if not self._is_dry:
+            return  # it goes on as before, or nobody is to wait any more
+        self._is_dry = self._is_ended = False
+        self._moved_at = self._wheel.now()
+        if self._idle_timeout:
+            self._wheel.call_at(self._moved_at + self._idle_timeout, self._check_idle)
+
     def ended(self, error: StepError | None) -> None:
+        self._pumps -= 1
+        if error is None and self._pumps > 0:
+            return
         self._error = error
         if error is None and not self._is_ended:
             self._counters["ended"] = self._counters.get("ended", 0) + 1

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from qalipsis.clock import TimerHandle
 from qalipsis.engine.context import Context
+from qalipsis.engine.feed import both
 from qalipsis.engine.operation import WAIT
 from qalipsis.engine.step import StepError, Strand
 from qalipsis.engine.wheel import TimerWheel
@@ -336,6 +337,10 @@ class Zip:
             assert taker.timer is not None
             taker.timer.cancel()
             taker.strand.fail(StepError(error.kind, str(error)))
+
+    def reopen(self, go_on: Callable[[], None]) -> None:
+        """Another pump begins to fill it; `go_on` tells that one that there is room."""
+        self.go_on = both(self.go_on, go_on)
 
     def _add(self, records: Sequence[Any]) -> None:
         self._rights.extend(records)

@@ -27,24 +27,39 @@ class Sink(Protocol):
         """False: the pump reads no further until `Pump.go_on` is called."""
 
     def ended(self, error: StepError | None) -> None:
-        """No more records: the source ended, or reading it broke."""
+        """No more records of this pump: the source ended, or reading it broke."""
+
+
+NOBODY = -1
+"""Owns no row."""
 
 
 class Shard:
     """The records of one worker, when each worker reads all of them: row i, or number i, goes to owner(i)."""
 
-    __slots__ = ("_owner", "_row", "_worker")
+    __slots__ = ("_owner", "_row", "_taken", "_worker")
 
     def __init__(self, owner: Callable[[int], int], worker: int) -> None:
         self._owner = owner
         self._worker = worker
         self._row = 0
+        self._taken: list[Callable[[int], bool]] = []
+
+    def take_over(self, is_taken: Callable[[int], bool]) -> None:
+        """Keep these rows of other workers as well, from where reading has come to."""
+        self._taken.append(is_taken)
 
     def own(self, records: Sequence[Any]) -> Sequence[Any]:
         owner, worker, first = self._owner, self._worker, self._row
         self._row += len(records)
         rows = records.numbers if isinstance(records, Numbered) else range(first, self._row)
-        return [record for row, record in zip(rows, records, strict=True) if owner(row) == worker]
+        if not self._taken:
+            return [record for row, record in zip(rows, records, strict=True) if owner(row) == worker]
+        return [
+            record
+            for row, record in zip(rows, records, strict=True)
+            if owner(row) == worker or any(is_taken(row) for is_taken in self._taken)
+        ]
 
 
 class Pump:

@@ -15,7 +15,7 @@ from qalipsis.engine.assembly import Assembly, StepFactory
 from qalipsis.engine.background import Tasks
 from qalipsis.engine.events import EventLog
 from qalipsis.engine.lifecycle import Replays
-from qalipsis.engine.pacing import starts
+from qalipsis.engine.pacing import indices_of, starts, taken_starts
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.supply import Place, SourceFactory, Supply
 from qalipsis.engine.troupe import Troupe
@@ -28,6 +28,7 @@ from qalipsis.metrics.meters import WorkerMeters
 from qalipsis.metrics.snapshot import Snapshot
 from qalipsis.plan.model import Plan
 from qalipsis.plan.ownership import Ownership
+from qalipsis.plan.portion import Takeover
 
 DRAIN_SECONDS = 0.02
 """How often records become buckets: once a second would stall the loop for 20 ms at 100,000 requests/s."""
@@ -93,6 +94,8 @@ class WorkerEngine:
         self._supplies: dict[str, Supply] = {}
         self._troupes: dict[str, Troupe] = {}
         self._minions: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        """Minions of lost workers that this one was given."""
         self._asides: dict[str, list[Aside]] = {}
         self._running: set[str] = set()
         self._ended = asyncio.Event()
@@ -118,7 +121,7 @@ class WorkerEngine:
             setup = await assembly.chain(plan.setup)
             chain = await assembly.chain(plan.chain)
             for number, aside in enumerate(plan.asides):
-                if self._is_first(name) or (aside.is_everywhere and self._own_count(name)):
+                if self._is_first(name) or aside.is_everywhere:
                     beside = await assembly.chain(aside.chain, supply.of_aside(aside.is_everywhere))
                     self._asides.setdefault(name, []).append(Aside(number, scene, beside))
             profile = plan.profile
@@ -135,15 +138,18 @@ class WorkerEngine:
             )
             self._running.add(name)
 
-    def connections(self) -> dict[tuple[str, int], int]:
-        """How many connections this worker may hold open per (host, port)."""
+    def connections(self, takeovers: Mapping[str, Takeover] | None = None) -> dict[tuple[str, int], int]:
+        """How many connections this worker may hold open per (host, port), with what it is to take over."""
         needed: dict[tuple[str, int], int] = {}
         for name, assembly in self._assemblies.items():
+            minions = self._own_count(name) + self._taken.get(name, 0)
+            if takeovers is not None and name in takeovers:
+                minions += self._taken_count(name, takeovers[name])
             of_scenario: dict[tuple[str, int], int] = {}
             for step in assembly.steps:
                 count = getattr(step, "connections", None)
                 if count is not None:
-                    for target, number in count(self._own_count(name)).items():
+                    for target, number in count(minions).items():
                         # Steps that share a client share its connections: the largest need counts.
                         of_scenario[target] = max(of_scenario.get(target, 0), number)
             for target, number in of_scenario.items():
@@ -175,12 +181,39 @@ class WorkerEngine:
             replay = profile.replay(self._speed_factor)
             replays = None if replay is None else Replays(at + replay.until, replay.is_hard)
             for aside in self._asides.get(name, ()):
-                aside.start(at)
+                if self._own_count(name):
+                    aside.start(at)
+                else:
+                    aside.end()
             self._troupes[name].start(at, replays)
             if replays is not None:
                 self._wheel.call_at(replays.ends_at, self._supplies[name].stop)
         self._drain_at = self._clock.now() + self._drain_seconds
         self._wheel.call_at(self._drain_at, self._drain)
+
+    def restart(self, takeovers: Mapping[str, Takeover]) -> None:
+        """Start minions of lost workers again, after `start`; a scenario that had ended here ends once more.
+
+        Whose planned moment has passed starts at once and is due now, the others keep their moment. Arrivals
+        whose moment has passed are counted as dropped.
+        """
+        if self._started_at is None:
+            raise FactoryError("nothing can be started again before the start")
+        now = self._clock.now()
+        for name, what in takeovers.items():
+            profile, minions = self._plans[name].profile, self._minions[name]
+            count = self._taken_count(name, what)
+            self._taken[name] = self._taken.get(name, 0) + count
+            self._supplies[name].take_over(what.records, self._busy(name))
+            for aside in self._asides.get(name, ()):
+                aside.go_on(now)
+            self._running.add(name)
+            self._ended.clear()
+            self._troupes[name].take_over(
+                count,
+                indices_of(self._ownership[name], what.minions, minions),
+                taken_starts(profile, minions, self._speed_factor, self._arrivals(name), what),
+            )
 
     async def wait_ended(self) -> None:
         """Until every scenario has ended here. Bounded by the caller, who may stop or abort."""
@@ -257,15 +290,23 @@ class WorkerEngine:
     def _own_indices(self, scenario: str) -> Iterator[int]:
         return self._ownership[scenario].indices(self._worker, 0, self._minions[scenario])
 
+    def _taken_count(self, scenario: str, what: Takeover) -> int:
+        ownership, minions = self._ownership[scenario], self._minions[scenario]
+        return sum(portion.count(ownership.count(portion.worker, 0, minions)) for portion in what.minions)
+
     def _scenario_ended(self, name: str) -> None:
         if name not in self._running:
             raise FactoryError(f"the scenario {name} ended twice")
         if any(aside.is_in_step for aside in self._asides.get(name, ())):
             # Its record was what the last minion waited for: it cannot be interrupted in the middle of that.
-            self._wheel.call_at(self._clock.now(), partial(self._scenario_ended, name))
+            self._wheel.call_at(self._clock.now(), partial(self._scenario_still_ended, name))
             return
         self._running.discard(name)
         self._end_asides(name)
         self._on_ended(name)
         if not self._running:
             self._ended.set()
+
+    def _scenario_still_ended(self, name: str) -> None:
+        if self._troupes[name].has_ended and name in self._running:
+            self._scenario_ended(name)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qalipsis.engine import builtin, feed, join
 from qalipsis.engine.collect import Collect
-from qalipsis.engine.pump import Pump, Shard, Sink
+from qalipsis.engine.pump import NOBODY, Pump, Shard, Sink
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.source import Reader, ReaderRuntime
 from qalipsis.language import steps
@@ -17,6 +17,8 @@ from qalipsis.language.durations import seconds
 from qalipsis.language.joins import CACHE_SIZE, Join, LeftJoin, Meeting, Zip, ZipLast
 from qalipsis.language.source import BROADCAST, LOOP, SEQUENTIAL, UNICAST, Feed, Source
 from qalipsis.metrics.meters import StepMeters
+from qalipsis.plan.ownership import Ownership
+from qalipsis.plan.portion import Portion
 
 SourceFactory = Callable[[Any], Reader]
 Taking = feed.Unicast | feed.Broadcast | feed.Sequential
@@ -42,6 +44,16 @@ class Place:
         return self.owner(0) == self.worker
 
 
+@dataclass(frozen=True, slots=True)
+class Dealing:
+    """A source whose records are shared out among the workers, row by row."""
+
+    source: Source[Any]
+    meters: StepMeters
+    sink: feed.Unicast | join.Zip
+    shard: Shard
+
+
 class Supply:
     """The sources of one scenario."""
 
@@ -51,6 +63,12 @@ class Supply:
         self._place = place
         self._feeds: list[Taking] = []
         self._collects: list[Collect] = []
+        self._asides: list[Supply] = []
+        self._dealings: list[Dealing] = []
+        self._asleep: list[Pump] = []
+        """What is not read, for nobody would come for it."""
+        self._taken: list[Callable[[int], bool]] = []
+        """Rows of lost workers that this one was given."""
         self._is_stopped = False
         self._by_name: dict[str, Taking] = {}
         self._branches: dict[str, join.Branch] = {}
@@ -64,6 +82,7 @@ class Supply:
         aside = Supply(self._scene, self._find_source, alone)
         aside._branches = self._branches
         aside._by_name = dict(self._by_name)
+        self._asides.append(aside)
         return aside
 
     async def open_feed(self, spec: Feed[Any], step: str, meters: StepMeters) -> Taking:
@@ -86,8 +105,9 @@ class Supply:
         if isinstance(right, str):
             self.branch(right).sinks.append(made)
         elif type(spec) is Zip:
+            assert isinstance(made, join.Zip)
             pump = await self._dealt(right, step, meters, made)
-            made.go_on = pump.go_on  # type: ignore[union-attr]
+            made.go_on = pump.go_on
         else:
             await self._read(right, meters, made, None, None)
         return made
@@ -96,6 +116,32 @@ class Supply:
         made = Collect(seconds(spec.timeout), spec.batch_size, self._scene.wheel)
         self._collects.append(made)
         return made
+
+    def take_over(self, records: Sequence[Portion], ownership: Ownership) -> None:
+        """Read what minions need who came from lost workers, and these rows of what is dealt to workers.
+
+        What ends by itself is read once more for their sake, so nothing of them is missed. Of what never
+        ends, rows that were read already are gone with the worker they were dealt to. A source that cannot be
+        opened now fails the minions that wait for it, as one does that breaks.
+        """
+        for aside in self._asides:
+            aside.take_over((), ownership)
+        self._place = replace(self._place, is_idle=False)
+        for pump in self._asleep:
+            pump.start(self._scene.background)
+        self._asleep.clear()
+        if not records or self._is_stopped:
+            return
+
+        def is_taken(row: int) -> bool:
+            owner = ownership.owner(row)
+            return any(
+                portion.worker == owner and portion.has(ownership.count(owner, 0, row)) for portion in records
+            )
+
+        self._taken.append(is_taken)
+        for dealing in self._dealings:
+            self._deal(dealing, is_taken)
 
     def stop(self) -> None:
         """Let go who waits for a record: no more passes are to begin."""
@@ -140,7 +186,9 @@ class Supply:
             source.is_finite,
         )
 
-    async def _dealt(self, source: Source[Any], name: str, meters: StepMeters, sink: Sink) -> Pump:
+    async def _dealt(
+        self, source: Source[Any], name: str, meters: StepMeters, sink: feed.Unicast | join.Zip
+    ) -> Pump:
         """Read the part of a source that belongs to this worker."""
         place = self._place
         if place.is_everywhere:
@@ -148,8 +196,26 @@ class Supply:
         if source.is_dealt_by_service:
             group = f"qalipsis-{place.campaign}-{self._scene.scenario}-{name}"
             return await self._read(source, meters, sink, group, None)
-        shard = None if place.is_alone else Shard(place.owner, place.worker)
-        return await self._read(source, meters, sink, None, shard)
+        if place.is_alone and not place.is_idle:
+            return await self._read(source, meters, sink, None, None)
+        shard = Shard(place.owner, place.worker)
+        pump = await self._read(source, meters, sink, None, shard)
+        dealing = Dealing(source, meters, sink, shard)
+        self._dealings.append(dealing)
+        for is_taken in self._taken:
+            self._deal(dealing, is_taken)
+        return pump
+
+    def _deal(self, dealing: Dealing, is_taken: Callable[[int], bool]) -> None:
+        if not dealing.source.is_finite:
+            dealing.shard.take_over(is_taken)
+            return
+        shard = Shard(self._place.owner, NOBODY)
+        shard.take_over(is_taken)
+        runtime = self._runtime(dealing.meters, None, is_counting=False)
+        pump = Pump(self._reader_of(dealing.source), runtime, dealing.sink, shard)
+        dealing.sink.reopen(pump.go_on)
+        pump.start(self._scene.background)
 
     async def _read(
         self,
@@ -164,6 +230,7 @@ class Supply:
         runtime = self._runtime(meters, group, is_counting)
         pump = Pump(self._reader_of(source), runtime, sink, shard, is_endless)
         if self._place.is_idle:
+            self._asleep.append(pump)
             return pump
         await pump.open()
         pump.start(self._scene.background)

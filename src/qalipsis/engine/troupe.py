@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from itertools import chain as one_after_the_other
 
 from qalipsis.engine.context import Context
+from qalipsis.engine.departures import Departures, Starts
 from qalipsis.engine.lifecycle import Replays
 from qalipsis.engine.minion import Minion
 from qalipsis.engine.operation import Operations
 from qalipsis.engine.scene import Scene
 from qalipsis.engine.strand import Errors
 from qalipsis.engine.walk import walk
-from qalipsis.errors import CampaignRefused
 from qalipsis.metrics.events import Level
 from qalipsis.metrics.ledger import Slot
 
-_log = logging.getLogger(__name__)
-
-SLICE = 128
-"""Minions started before I/O gets its turn again: about a millisecond."""
-
 BREATH = 0.001
 """Seconds between two passes of which the first never waited for anything."""
-
-Starts = Iterator[tuple[float, Any]]
-"""(seconds after the start, indices), in order."""
 
 
 class Troupe:
@@ -59,9 +50,8 @@ class Troupe:
         self._counts = scene.ledger.counts
         self._replays: Replays | None = None
         self._started_at = 0.0
-        self._batch: Iterator[int] = iter(())
-        self._batch_due = 0.0
-        self._is_starting = False
+        self._departures: dict[Departures, None] = {}
+        """Who is still to start."""
         self._is_stopped = False
         self._has_ended = False
         self._free: list[Minion] = []
@@ -78,15 +68,28 @@ class Troupe:
         """Begin at the common instant `at`."""
         self._started_at = at
         self._replays = replays
-        self._is_starting = True
-        self._scene.wheel.call_at(at, self._start_due)
+        self._open(self._starts, at, self._depart)
         if replays is not None and replays.is_hard:
             self._scene.wheel.call_at(replays.ends_at, self.abort)
+
+    def take_over(self, minions: int, pool: Iterator[int], starts: Starts) -> None:
+        """Start minions of lost workers again, beside the own ones; the end of the scenario waits for them.
+
+        Once it was stopped, or the time to replay is over, they stay unstarted in the books.
+        """
+        self._counts[Slot.MINIONS_RESTARTED] += minions
+        self._has_ended = False
+        now = self._scene.clock.now()
+        is_over = self._replays is not None and now >= self._replays.ends_at
+        if not self._is_stopped and not is_over:
+            self._pool = one_after_the_other(self._pool, pool)
+            self._open(starts, now, partial(self._depart_again, now))
+        self._check_end()
 
     def stop(self) -> None:
         """No further starts or passes; those under way go on."""
         self._is_stopped = True
-        self._is_starting = False
+        self._cancel_departures()
         for minion in self._free:
             self._end(minion)
         self._free.clear()
@@ -95,7 +98,7 @@ class Troupe:
     def abort(self) -> None:
         """End everything now; minions that walk count as aborted."""
         self._is_stopped = True
-        self._is_starting = False
+        self._cancel_departures()
         for minion in list(self._walking):
             if minion.strand.is_walking:
                 minion.strand.abort()
@@ -103,40 +106,46 @@ class Troupe:
                 self._end(minion)  # between two passes
         self.stop()
 
-    def _start_due(self) -> None:
-        """Start everyone who is due, a slice at a time."""
-        scene = self._scene
-        now = scene.clock.now()
-        budget = SLICE
-        while self._is_starting:
-            for index in self._batch:
-                self._on_start_delay(now - self._batch_due)
-                self._admit(index, self._batch_due)
-                budget -= 1
-                if budget == 0:
-                    scene.wheel.call_at(now, self._start_due)
-                    return
-            try:
-                offset, indices = next(self._starts)
-            except (StopIteration, CampaignRefused) as end:
-                if isinstance(end, CampaignRefused):
-                    # An author's own profile broke: whoever has not started yet stays unstarted in the books.
-                    _log.error("%s starts nobody any more: %s", scene.scenario, end)
-                self._is_starting = False
-                if self._is_open:
-                    for minion in self._free:
-                        self._end(minion)
-                    self._free.clear()
-                self._check_end()
-                return
-            self._batch_due = self._started_at + offset
-            self._batch = iter(indices)
-            now = scene.clock.now()
-            if self._batch_due > now:
-                scene.wheel.call_at(self._batch_due, self._start_due)
-                return
+    @property
+    def has_ended(self) -> bool:
+        return self._has_ended
 
-    def _admit(self, index: int, due: float) -> None:
+    def _open(self, starts: Starts, at: float, depart: Callable[[int, float, float], None]) -> None:
+        departures = Departures(self._scene, starts, self._started_at, depart, self._over)
+        self._departures[departures] = None
+        departures.open(at)
+
+    def _over(self, departures: Departures) -> None:
+        del self._departures[departures]
+        if self._departures:
+            return
+        if self._is_open:
+            for minion in self._free:
+                self._end(minion)
+            self._free.clear()
+        self._check_end()
+
+    def _cancel_departures(self) -> None:
+        for departures in self._departures:
+            departures.stop()
+        self._departures.clear()
+
+    def _depart_again(self, since: float, index: int, due: float, now: float) -> None:
+        """Someone whose first worker was lost, taken over at `since`.
+
+        Minions whose moment has passed are due now: nobody was waiting for them since then, and the outage is
+        in the books already. Arrivals are not made up for: that would be more load than planned.
+        """
+        if due >= since:
+            self._depart(index, due, now)
+        elif self._is_open:
+            self._counts[Slot.ARRIVALS_PLANNED] += 1
+            self._counts[Slot.ARRIVALS_DROPPED] += 1
+        else:
+            self._depart(index, since, now)
+
+    def _depart(self, index: int, due: float, now: float) -> None:
+        self._on_start_delay(now - due)
         counts = self._counts
         if not self._is_open:
             self._begin_minion(index, due)
@@ -197,7 +206,7 @@ class Troupe:
         if self._is_stopped:
             self._end(minion)
         elif self._is_open:
-            if self._is_starting:
+            if self._departures:
                 del self._walking[minion]
                 self._free.append(minion)
             else:
@@ -242,7 +251,7 @@ class Troupe:
             self._scene.events.tell(event, level)
 
     def _check_end(self) -> None:
-        if not self._is_starting and not self._walking and not self._free and not self._has_ended:
+        if not self._departures and not self._walking and not self._free and not self._has_ended:
             self._has_ended = True
             for minion in self._warm.values():
                 minion.close()

@@ -27,6 +27,7 @@ from qalipsis.cluster.messages import (
     Feedback,
     HeartbeatReply,
     LeaseEnded,
+    RestartMinions,
     ScenarioEnded,
     StartMinions,
     StopScenario,
@@ -155,6 +156,7 @@ class Engagement:
                     | DeclareMinions()
                     | WarmUp()
                     | StartMinions()
+                    | RestartMinions()
                     | StopScenario()
                     | AbortCampaign()
                     | CloseCampaign()
@@ -252,6 +254,10 @@ class Engagement:
                 return self._assign(directive)
             case DeclareMinions() | WarmUp() | StartMinions():
                 return await self._once(directive)
+            case RestartMinions():
+                self._walking |= {name for each in directive.takeovers.values() for name in each}
+                self._nobody_walks.clear()
+                return await self._supervisor.restart(directive)
             case StopScenario():
                 await self._supervisor.stop(directive)
             case AbortCampaign():

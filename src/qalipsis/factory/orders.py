@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from qalipsis.cluster.messages import AbortCampaign, CloseCampaign, StartMinions, StopScenario, WarmUp
 from qalipsis.plan.model import ScenarioDescriptor
+from qalipsis.plan.portion import Takeover
 from qalipsis.plan.profile_override import ProfileOverride
 
 # To the worker, each answered in order
@@ -40,7 +41,22 @@ class Prepare(Struct, frozen=True, kw_only=True, tag="prepare"):
     profiles: dict[str, ProfileOverride] = field(default_factory=dict)
 
 
-Order = Load | Prepare | WarmUp | StartMinions | StopScenario | AbortCampaign | CloseCampaign
+class Reckon(Struct, frozen=True, kw_only=True, tag="reckon"):
+    """Say how many connections there may be once this is taken over as well; nothing else happens."""
+
+    takeovers: dict[str, Takeover]
+
+
+class Restart(Struct, frozen=True, kw_only=True, tag="restart"):
+    """Start again what lost workers have not brought to an end, as in `RestartMinions`."""
+
+    round: int
+    takeovers: dict[str, Takeover]
+
+
+Order = (
+    Load | Prepare | WarmUp | StartMinions | Reckon | Restart | StopScenario | AbortCampaign | CloseCampaign
+)
 
 # From the worker: answers
 
@@ -65,6 +81,12 @@ class Prepared(Struct, frozen=True, kw_only=True, tag="prepared"):
     descriptors_open: int
 
 
+class Reckoned(Struct, frozen=True, kw_only=True, tag="reckoned"):
+    """`connections` as in `Prepared`."""
+
+    connections: tuple[tuple[str, int, int], ...]
+
+
 class Done(Struct, frozen=True, kw_only=True, tag="done"):
     pass
 
@@ -76,7 +98,7 @@ class Failed(Struct, frozen=True, kw_only=True, tag="failed"):
     reason: str
 
 
-WorkerAnswer = Loaded | Mistaken | Prepared | Done | Failed
+WorkerAnswer = Loaded | Mistaken | Prepared | Reckoned | Done | Failed
 
 # From the worker: what happens
 
@@ -88,10 +110,14 @@ class Frozen(Struct, frozen=True, kw_only=True, tag="frozen"):
 
 
 class Ended(Struct, frozen=True, kw_only=True, tag="ended"):
-    """The scenario has ended in this worker; `at` are epoch seconds."""
+    """The scenario has ended in this worker; `at` are epoch seconds.
+
+    `round` is the last one in which it was given something of the scenario, 0 when there was none.
+    """
 
     scenario: str
     at: float
+    round: int = 0
 
 
 WorkerWord = WorkerAnswer | Frozen | Ended

@@ -98,6 +98,7 @@ class Session:
         self._ending = asyncio.Event()
         self._urgent = asyncio.Event()
         self._has_left = False
+        self._round_trip: float | None = None
 
     @property
     def is_ending(self) -> bool:
@@ -212,6 +213,7 @@ class Session:
                 cpu=(cpu - cpu_before) / (wall - wall_before),
                 loop_lag_s=max(0.0, wall - wall_before - period),
                 memory_bytes=_resident_bytes(),
+                rtt_s=self._round_trip,
             )
             self._presence.say(topics.HANDSHAKE, heartbeat)
             self._report(heartbeat)
@@ -244,7 +246,8 @@ class Session:
                 case HandshakeWanted():
                     self._introduce()
                 case HeartbeatReply():
-                    continue  # it is known here; the head of a campaign answers among its directives
+                    # The lease is renewed elsewhere, by the head of a campaign among its directives.
+                    self._round_trip = max(0.0, self._clock.epoch(self._clock.now()) - message.clock)
                 case Shutdown():
                     _log.warning("the factory ends, as a head says: %s", message.reason)
                     self.stop(is_hard=False)

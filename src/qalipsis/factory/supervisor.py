@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from qalipsis.cluster.messages import (
     DeclareMinions,
     Fault,
     Feedback,
+    RestartMinions,
     ScenarioEnded,
     SnapshotTaken,
     StartMinions,
@@ -37,9 +39,13 @@ from qalipsis.factory.orders import (
     Order,
     Prepare,
     Prepared,
+    Reckon,
+    Reckoned,
+    Restart,
     WorkerAnswer,
 )
 from qalipsis.factory.worker_handle import Body, WorkerHandle, WorkerLost
+from qalipsis.plan.portion import Takeover
 
 LOAD_SECONDS: Final = 120.0
 PREPARE_SECONDS: Final = 60.0
@@ -84,6 +90,15 @@ class Supervisor:
         )
         self._walking: dict[str, set[int]] = {}
         self._ended_at: dict[str, float] = {}
+        self._first_worker = 0
+        self._needs: dict[int, Need] = {}
+        self._rounds: dict[str, int] = {}
+        """The last round of restarts that was heard of, by scenario."""
+        self._given: dict[tuple[int, str], int] = {}
+        """The last round in which a worker was given something of a scenario."""
+        self._known: set[int] = set()
+        """Rounds that were heard of."""
+        self._restarting = asyncio.Lock()
         self._silence: asyncio.Task[None] | None = None
 
     @property
@@ -139,6 +154,8 @@ class Supervisor:
         self._walking = {
             scenario: {handle.index for handle in self._handles} for scenario in declared.minions
         }
+        self._first_worker = assignment.first_worker
+        self._ended_at, self._rounds, self._given, self._known = {}, {}, {}, set()
         for handle in self._handles:
             handle.ledger.size_for(tuple(declared.minions))
         answers = await _all(
@@ -170,6 +187,7 @@ class Supervisor:
                 answer.descriptors_open,
             )
             self._tell(WorkerState(worker=handle.index, pid=handle.pid, planned_s=answer.planned_s))
+        self._needs = needs
         refusal = limits.refusal(needs, limits.local_ports())
         if refusal is not None:
             raise CampaignRefused(refusal)
@@ -192,6 +210,58 @@ class Supervisor:
             if isinstance(answer, Failed):
                 raise _failure(handle, answer)
         self._silence = asyncio.create_task(self._watch_silence(directive.at - self._clock.epoch(0.0)))
+
+    async def restart(self, directive: RestartMinions) -> str | None:
+        """Have workers start again what others have lost; returns why it was ignored, None when it was not.
+
+        Raises CampaignRefused when this machine cannot hold it: then nothing of it is started here. Of each
+        scenario in it, the end is told once more, whatever came of it.
+        """
+        async with self._restarting:
+            if directive.round in self._known:
+                return f"the restarts of round {directive.round} were ordered before"
+            self._known.add(directive.round)
+            given = {
+                handle: directive.takeovers[self._first_worker + handle.index]
+                for handle in self._handles
+                if self._first_worker + handle.index in directive.takeovers
+            }
+            refusal = await self._reckon(given)
+            if not self._walking:
+                return "the campaign is over"
+            scenarios = {scenario for takeovers in given.values() for scenario in takeovers}
+            self._rounds.update(dict.fromkeys(scenarios, directive.round))
+            living = [handle for handle in given if handle.is_alive and refusal is None]
+            for handle in living:
+                for scenario in given[handle]:
+                    self._walking[scenario].add(handle.index)
+                    self._given[handle.index, scenario] = directive.round
+            for scenario in scenarios:
+                self._check_end(scenario)
+            if refusal is not None:
+                raise CampaignRefused(refusal)
+            orders = [Restart(round=directive.round, takeovers=given[handle]) for handle in living]
+            answers = await asyncio.gather(*map(self._ask, living, orders))
+        for handle, answer in zip(living, answers, strict=True):
+            if isinstance(answer, Failed):
+                raise _failure(handle, answer)
+        return None
+
+    async def _reckon(self, given: Mapping[WorkerHandle, dict[str, Takeover]]) -> str | None:
+        """Why this machine cannot hold what the workers are to take over, None when it can."""
+        asked = [self._ask(handle, Reckon(takeovers=takeovers)) for handle, takeovers in given.items()]
+        needs = {handle.index: self._needs[handle.index] for handle in self._handles if handle.is_alive}
+        for handle, answer in zip(given, await asyncio.gather(*asked), strict=True):
+            if isinstance(answer, Failed):
+                raise _failure(handle, answer)
+            if isinstance(answer, Reckoned):
+                connections = {(host, port): count for host, port, count in answer.connections}
+                needs[handle.index] = replace(self._needs[handle.index], connections=connections)
+        refusal = limits.refusal(needs, limits.local_ports())
+        if refusal is None:
+            self._needs |= needs
+            return None
+        return f"the minions of lost workers are not started again here: {refusal}"
 
     async def stop(self, directive: StopScenario) -> None:
         """No new starts and passes."""
@@ -228,7 +298,8 @@ class Supervisor:
             case Frozen():
                 self._tell_snapshot(handle.index, word.data)
             case Ended():
-                self._ended(handle.index, word.scenario, word.at)
+                if word.round >= self._given.get((handle.index, word.scenario), 0):
+                    self._ended(handle.index, word.scenario, word.at)
 
     def _tell_snapshot(self, worker: int, data: bytes) -> None:
         pieces = [data[first : first + PIECE_BYTES] for first in range(0, len(data), PIECE_BYTES)]
@@ -241,8 +312,12 @@ class Supervisor:
             return
         walking.discard(worker)
         self._ended_at[scenario] = max(at, self._ended_at.get(scenario, at))
-        if not walking:
-            self._tell(ScenarioEnded(scenario=scenario, at=self._ended_at[scenario]))
+        self._check_end(scenario)
+
+    def _check_end(self, scenario: str) -> None:
+        if self._walking.get(scenario) == set():
+            at, number = self._ended_at[scenario], self._rounds.get(scenario, 0)
+            self._tell(ScenarioEnded(scenario=scenario, at=at, round=number))
 
     def _on_lost(self, handle: WorkerHandle) -> None:
         at = self._clock.epoch(self._clock.now())

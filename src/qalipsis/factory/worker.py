@@ -14,7 +14,7 @@ import msgspec
 from qalipsis.cluster.messages import AbortCampaign, CloseCampaign, StartMinions, StopScenario, WarmUp
 from qalipsis.engine.runner import WorkerEngine
 from qalipsis.engine.step import StepError
-from qalipsis.errors import CampaignRefused, QalipsisError, ScenarioErrors, ServiceUnavailable
+from qalipsis.errors import CampaignRefused, FactoryError, QalipsisError, ScenarioErrors, ServiceUnavailable
 from qalipsis.factory import limits
 from qalipsis.factory.event_log import LoggedEvents
 from qalipsis.factory.kit import Kit
@@ -29,6 +29,9 @@ from qalipsis.factory.orders import (
     Order,
     Prepare,
     Prepared,
+    Reckon,
+    Reckoned,
+    Restart,
     WorkerAnswer,
 )
 from qalipsis.factory.pipes import Pipe
@@ -39,6 +42,7 @@ from qalipsis.metrics.snapshot import Snapshot
 from qalipsis.plan.compiler import descriptor
 from qalipsis.plan.model import Plan
 from qalipsis.plan.ownership import ownership_of
+from qalipsis.plan.portion import Takeover
 from qalipsis.plan.profile_override import ProfileOverride, profile_of
 
 SNAPSHOT_SECONDS = 1.0
@@ -62,6 +66,8 @@ class Worker:
         self._kit = kit
         self._clock = kit.make_clock(None)
         self._engine: WorkerEngine | None = None
+        self._rounds: dict[str, int] = {}
+        """The last round of restarts of each scenario."""
         self._task: asyncio.Task[WorkerAnswer] | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._collector = kit.make_collector()
@@ -87,6 +93,10 @@ class Worker:
                 self._begin(self._warm_up())
             case StartMinions():
                 self._pipe.send(self._start(order.at))
+            case Reckon():
+                self._pipe.send(self._reckon(order))
+            case Restart():
+                self._pipe.send(self._restart(order))
             case StopScenario():
                 if self._engine is not None:
                     self._engine.stop(order.scenario)
@@ -117,6 +127,7 @@ class Worker:
 
     async def _prepare(self, order: Prepare) -> Prepared:
         self._clock = self._kit.make_clock(order.epoch_offset)
+        self._rounds = {}
         plans = _overridden(self._plans, order.profiles)
         self._engine = engine = self._kit.make_engine(
             plans,
@@ -138,7 +149,7 @@ class Worker:
         await engine.open(order.minions)
         return Prepared(
             planned_s=_planned_seconds(order, plans),
-            connections=tuple((host, port, count) for (host, port), count in engine.connections().items()),
+            connections=_connections(engine),
             descriptors_allowed=limits.raise_descriptor_limit(),
             descriptors_open=limits.open_descriptors(),
         )
@@ -155,6 +166,22 @@ class Worker:
         self._collector.open(self._clock.now())
         self._engine.start(start)
         self._ticker = asyncio.create_task(self._tick(self._engine, start))
+        return Done()
+
+    def _reckon(self, order: Reckon) -> Reckoned | Failed:
+        if self._engine is None:
+            return _failed("there is nothing to start again: no campaign was prepared")
+        return Reckoned(connections=_connections(self._engine, order.takeovers))
+
+    def _restart(self, order: Restart) -> Done | Failed:
+        if self._engine is None:
+            return _failed("there is nothing to start again: no campaign was prepared")
+        try:
+            # Noted first, for a scenario in which nobody can start any more ends again at once.
+            self._rounds.update(dict.fromkeys(order.takeovers, order.round))
+            self._engine.restart(order.takeovers)
+        except FactoryError as error:
+            return _failed(str(error))
         return Done()
 
     async def _tick(self, engine: WorkerEngine, start: float) -> None:
@@ -178,7 +205,8 @@ class Worker:
         return snapshot
 
     def _scenario_ended(self, scenario: str) -> None:
-        self._pipe.send(Ended(scenario=scenario, at=self._clock.epoch(self._clock.now())))
+        now = self._clock.epoch(self._clock.now())
+        self._pipe.send(Ended(scenario=scenario, at=now, round=self._rounds.get(scenario, 0)))
 
     def _begin(self, work: Coroutine[Any, Any, WorkerAnswer]) -> None:
         self._task = asyncio.create_task(work)
@@ -218,6 +246,12 @@ def _overridden(plans: Mapping[str, Plan], profiles: Mapping[str, ProfileOverrid
         if profile is not None:
             overridden[scenario] = replace(plans[scenario], profile=profile)
     return overridden
+
+
+def _connections(
+    engine: WorkerEngine, takeovers: Mapping[str, Takeover] | None = None
+) -> tuple[tuple[str, int, int], ...]:
+    return tuple((host, port, count) for (host, port), count in engine.connections(takeovers).items())
 
 
 def _planned_seconds(order: Prepare, plans: Mapping[str, Plan]) -> float | None:

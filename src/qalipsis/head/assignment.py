@@ -43,8 +43,27 @@ class Assignment:
 
     def share(self, factory: str, worker: int, scenario: str) -> int:
         """How many minions of the scenario belong to a factory's worker."""
-        place = self.first_worker[factory] + worker
-        return self._ownership[scenario].count(place, 0, self.minions[scenario])
+        return self.dealt(self.worker(factory, worker), scenario)
+
+    def worker(self, factory: str, worker: int) -> int:
+        """The number in the whole fleet of a factory's worker."""
+        return self.first_worker[factory] + worker
+
+    def factory(self, worker: int) -> str:
+        """Whose worker has this number in the whole fleet."""
+        return max((first, node) for node, first in self.first_worker.items() if first <= worker)[1]
+
+    def zone(self, worker: int) -> str:
+        """The key of the zone of a worker, by its number in the whole fleet."""
+        for zone, workers in self.zones.items():
+            if worker < workers:
+                return zone
+            worker -= workers
+        raise ValueError(f"the fleet has {sum(self.zones.values())} workers, and none beyond")
+
+    def dealt(self, worker: int, scenario: str) -> int:
+        """How many minions of the scenario a worker was dealt at first, by its number in the whole fleet."""
+        return self._ownership[scenario].count(worker, 0, self.minions[scenario])
 
     def in_zones(self, scenario: str) -> dict[str, int]:
         """How many minions of the scenario belong to each zone, those without any left out."""

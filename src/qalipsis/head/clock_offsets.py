@@ -1,4 +1,4 @@
-"""By how much the clocks of factories differ from the head's, from the echoes of their heartbeats."""
+"""By how much the clocks of factories differ from the head's, from their heartbeats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 SAMPLES: Final = 16
-"""Of so many, the one that travelled fastest tells most."""
+"""Of so many, the heartbeat that travelled fastest tells most."""
 
 NOISE_SECONDS: Final = 0.005
 """What differs less is taken for the same clock: brokers and loops are no more exact."""
@@ -21,15 +21,18 @@ class ClockOffsets:
     def add(self, factory: str, said_at: float, heard_at: float, round_trip: float | None) -> None:
         """A heartbeat said at `said_at` by the factory's clock came at `heard_at` by the head's.
 
-        `round_trip` is how long the factory waited for the last answer; the offset is right to half of it.
+        `round_trip` is how long the factory waited for the last answer; without it nothing can be told.
         """
         if round_trip is not None:
             samples = self._samples.setdefault(factory, deque(maxlen=SAMPLES))
-            samples.append((round_trip, said_at + round_trip / 2 - heard_at))
+            samples.append((said_at - heard_at, round_trip))
 
     def offset(self, factory: str) -> float:
+        """Right to half of the shortest round trip."""
         samples = self._samples.get(factory)
         if not samples:
             return 0.0
-        round_trip, offset = min(samples)
-        return 0.0 if abs(offset) <= max(NOISE_SECONDS, round_trip / 2) else offset
+        # Whatever delays a heartbeat makes the difference less, so the greatest one is nearest.
+        half = min(round_trip for _, round_trip in samples) / 2
+        offset = max(difference for difference, _ in samples) + half
+        return 0.0 if abs(offset) <= max(NOISE_SECONDS, half) else offset

@@ -40,6 +40,8 @@ class Slot(IntEnum):
     ARRIVALS_STARTED = 12
     ARRIVALS_DROPPED = 13
     MINIONS_SCHEDULED = 14
+    MINIONS_RESTARTED = 15
+    """Minions of lost workers that this one was given, each an attempt of its own."""
 
 
 SLOTS = 16
@@ -105,9 +107,7 @@ class Books(Struct, frozen=True, kw_only=True):
     arrivals: ArrivalBooks = ArrivalBooks()
 
 
-def books(
-    counts: Sequence[int], *, scheduled: int | None = None, restarted: int = 0, is_dead: bool = False
-) -> Books:
+def books(counts: Sequence[int], *, scheduled: int | None = None, is_dead: bool = False) -> Books:
     """The account behind raw counters in the order of `Slot`.
 
     What was begun and has no end is running, unless the worker is dead: then minions and passes are lost and
@@ -115,6 +115,7 @@ def books(
     """
     slot = [int(count) for count in counts]
     planned = slot[Slot.MINIONS_SCHEDULED] if scheduled is None else scheduled
+    restarted = slot[Slot.MINIONS_RESTARTED]
     minions = _open(slot[Slot.MINIONS_STARTED : Slot.MINIONS_ABORTED + 1], is_dead)
     passes = _open(slot[Slot.PASSES_STARTED : Slot.PASSES_ABORTED + 1], is_dead)
     attempted, ok, error = slot[Slot.REQUESTS_ATTEMPTED : Slot.REQUESTS_ERROR + 1]

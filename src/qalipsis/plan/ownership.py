@@ -113,6 +113,16 @@ class Ownership:
             return iter(range(rank * period + slots[0], last, workers * period))
         return self._walk(crew, rank, self._rank(crew, last), workers)
 
+    def nth(self, worker: int, ordinal: int) -> int:
+        """The index that comes after so many others of the worker, which must own that many."""
+        crew, after, workers = self._places[worker]
+        rank = ordinal * workers + workers - 1 - after
+        share = self._shares[crew]
+        if (in_last := rank - self._whole // self._period * share) >= 0:
+            return self._whole + self._last[crew][in_last]
+        periods, slot = divmod(rank, share)
+        return periods * self._period + self._slots[crew][slot]
+
     def of_crew(self, crew: int, last: int) -> int:
         """How many of the first `last` belong to a crew."""
         return self._rank(crew, last)
