@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from qalipsis.config.durations import seconds
 from qalipsis.errors import CampaignRefused
-from qalipsis.head.limits import Limits
 from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.limits import Limits
 from qalipsis.head.scenario_request import ScenarioRequest, check_scenarios
 from qalipsis.head.zones import Zone
 from qalipsis.plan.model import ScenarioDescriptor

@@ -183,9 +183,7 @@ class Orchestrator:
         now = self._clock.now()
         self._request = found.request
         self._campaign = found.campaign.shifted(-self._clock.epoch(0.0))
-        self._fleet = Fleet(
-            scenarios=found.scenarios, factories=found.factories, assignment=found.assignment
-        )
+        self._fleet = Fleet(scenarios=found.scenarios, factories=found.factories, assignment=found.assignment)
         self._awaited = found.awaited
         self._progress.thaw(found.progress)
         self._watermarks = await self._office.store.watermarks(self._campaign.key)
@@ -324,9 +322,7 @@ class Orchestrator:
         await self._step(life.StopRequested(asked.is_hard))
         if self._campaign != before:
             how = "at once" if asked.is_hard else "softly"
-            self._progress.messages.append(
-                Message(severity="ABORT", text=f"stopped {how} {asked.reason}")
-            )
+            self._progress.messages.append(Message(severity="ABORT", text=f"stopped {how} {asked.reason}"))
 
     # What factories tell
 
@@ -402,7 +398,7 @@ class Orchestrator:
     def _watch_factories(self, now: float) -> None:
         if self._office.lease_s is not None:
             self._vigil.watch(self._campaign.present, now)
-            self._leases = {node: now + self._office.lease_s for node in self._campaign.present}
+            self._leases = dict.fromkeys(self._campaign.present, now + self._office.lease_s)
 
     async def _look_for_silence(self) -> None:
         now = self._clock.now()
@@ -543,7 +539,9 @@ class Orchestrator:
 
     @property
     def _name(self) -> str:
-        return self._request.name or ", ".join(each.name for each in self._fleet.scenarios) or self._request.key
+        return (
+            self._request.name or ", ".join(each.name for each in self._fleet.scenarios) or self._request.key
+        )
 
     def _own_time(self, node: str, at: float) -> float:
         """A moment of a factory's clock by this head's."""

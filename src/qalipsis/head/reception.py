@@ -159,9 +159,7 @@ class Reception:
         self._beats[node] = Beat(node, incarnation, heartbeat)
         doubt = self._doubts.pop(node, None)
         if doubt is not None and doubt.incarnation != incarnation:
-            reason = (
-                f"another factory works as node {node} already; give each factory a factory.node-id of its own"
-            )
+            reason = f"another factory works as node {node} already; give each factory a factory.node-id of its own"
             await self._refuse(node, doubt.incarnation, reason)
         reply = HeartbeatReply(
             lease_s=self._office.lease_s, committed=received.sequence, clock=heartbeat.clock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from litestar import Request, get
@@ -210,7 +210,6 @@ def state_of(factory: FactoryRecord) -> str:
     if factory.silence_s > UNHEALTHY_SECONDS:
         return "UNHEALTHY"
     return "IDLE" if factory.campaign is None else "REGISTERED"
-
 
 
 def iso(seconds: float) -> str:

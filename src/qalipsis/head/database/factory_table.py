@@ -88,9 +88,7 @@ async def read(connection: AsyncConnection) -> tuple[FactoryRecord, ...]:
     )
 
 
-async def reserve(
-    connection: AsyncConnection, campaign: str, factories: Collection[tuple[str, int]]
-) -> bool:
+async def reserve(connection: AsyncConnection, campaign: str, factories: Collection[tuple[str, int]]) -> bool:
     wanted = [tuple_(_ROW.node_id, _ROW.incarnation).in_(sorted(factories))]
     # Locked in one order first: two campaigns that want the same factories must not wait for each other.
     found = await connection.execute(
