@@ -154,4 +154,4 @@ def _buckets(data: bytes) -> int:
     snapshot = msgspec.msgpack.decode(data, type=Snapshot)
     from qalipsis.metrics.packing import unpack
 
-    return sum(len(unpack(packed).counts) for packed in (snapshot.latencies, snapshot.timings))
+    return sum(int(np.count_nonzero(unpack(packed).counts)) for packed in (snapshot.latencies, snapshot.timings))
