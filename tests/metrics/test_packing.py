@@ -34,6 +34,8 @@ def test_a_changed_byte_never_leads_outside_the_scale(place: int, byte: int) -> 
         unpacked = unpack(bytes(data))
     except ValueError:
         return
+    if unpacked.size != DURATIONS.size:
+        return  # whoever adds it up refuses it
     table = np.zeros(whole_blocks(unpacked.size), np.int64)
     unpacked.add_to(table, np.zeros(1, np.int64))
     assert not table[unpacked.size :].any()
