@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import memory, records, starts, steps, throughput, workers
+from benchmarks import memory, merging, records, starts, steps, throughput, workers
 from benchmarks.figure import Figure
 from benchmarks.results import record, table
 
@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, Callable[[bool], list[Figure]]] = {
     "workers": workers.measure,
     "steps": steps.measure,
     "records": records.measure,
+    "merging": merging.measure,
 }
 RESULTS = Path(__file__).with_name("results.json")
 

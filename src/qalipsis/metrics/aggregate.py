@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import chain, repeat
 from typing import Final
 
 import numpy as np
@@ -95,12 +96,13 @@ class CampaignAggregate:
         state.second = t
         second = self._open_second(t)
         numbers = self._number(state, snapshot.steps)
-        for place, now in enumerate(snapshot.steps):
-            number = int(numbers[place])
-            before = state.steps[place] if place < len(state.steps) else _UNKNOWN
-            executed = now.successful + now.failed - before.successful - before.failed
+        for number, before, now in zip(
+            numbers.tolist(), chain(state.steps, repeat(_UNKNOWN)), snapshot.steps, strict=False
+        ):
+            failed = now.failed - before.failed
+            executed = now.successful - before.successful + failed
             if executed and second is not None:
-                second.count(number, executed, now.failed - before.failed)
+                second.count(number, executed, failed)
             if now.first_error:
                 self._first_errors.setdefault(number, now.first_error)
         if latencies is not None:
