@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from qalipsis.clock import Clock
+from qalipsis.cluster import topics
 from qalipsis.cluster.accompanied import accompanied
 from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.memory import MemoryTransport
+from qalipsis.cluster.messages import Shutdown
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.transport import Transport
 from qalipsis.config.settings import Settings
-from qalipsis.errors import ConfigurationError
+from qalipsis.errors import CampaignRefused, ConfigurationError
 from qalipsis.factory.kit import Kit
 from qalipsis.factory.membership import stay
 from qalipsis.factory.orders import Loaded
@@ -33,14 +35,24 @@ from qalipsis.factory.supervisor import MakeBody
 from qalipsis.factory.worker_process import WorkerProcess
 from qalipsis.factory.worker_task import WorkerTask
 from qalipsis.head.api_keys import KeyRing
+from qalipsis.head.campaign import OnFactoryLoss
+from qalipsis.head.campaign_list import NewCampaign
+from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.limits import Limits
-from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
+from qalipsis.head.memory_directory import MemoryDirectory
+from qalipsis.head.office import Office
+from qalipsis.head.orchestrator import Orchestrator
 from qalipsis.head.reception import Reception
+from qalipsis.head.roster import Roster
 from qalipsis.head.service import CampaignService
 from qalipsis.head.store import MemoryStore
+from qalipsis.head.tenure import Tenure
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
 from qalipsis.system_clock import SystemClock
+
+ALONE_LEASE_SECONDS = 86_400.0
+"""Of a claim in a store that nobody else can reach."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,21 +106,44 @@ async def open_run(
     settings = request.settings
     clock = SystemClock() if kit is None else kit.make_clock(None)
     incarnation = time.time_ns() // 1_000_000
-    transport, store = MemoryTransport(), MemoryStore()
+    transport, store, directory = MemoryTransport(), MemoryStore(clock), MemoryDirectory(clock)
     workers = _workers(settings.factory.workers) if kit is None else 0
     session = _session(settings, transport, clock, incarnation, workers, kit)
     try:
         await _load(session, request)
-        publisher = Publisher(transport, Sender("head", incarnation))
-        # No lease: the workers die with this process, so nothing else has to stop them.
-        reception = Reception(transport, publisher, settings.head.heartbeat_delay, lease_seconds=None)
         campaign = _campaign(request, workers)
-        orchestrator = Orchestrator(transport, publisher, reception, store, clock, campaign, watch)
-        yield Run(session, reception, orchestrator, settings.factory.handshake.timeout)
+        office = Office(
+            head="head",
+            transport=transport,
+            store=store,
+            directory=directory,
+            roster=Roster(directory),
+            clock=clock,
+            heartbeat_s=settings.head.heartbeat_delay,
+            # The workers die with this process, so nothing else has to stop them, and nobody takes over.
+            lease_s=None,
+            claim_lease_s=ALONE_LEASE_SECONDS,
+        )
+        tenure = await _own(office, campaign)
+        yield Run(
+            session,
+            Reception(office, incarnation),
+            Orchestrator(office, tenure, campaign, watch),
+            settings.factory.handshake.timeout,
+        )
     finally:
         await session.aclose()
         await transport.aclose()
         await store.aclose()
+
+
+async def _own(office: Office, campaign: CampaignRequest) -> Tenure:
+    """A new campaign that is this head's from the beginning."""
+    await office.store.create_campaign(NewCampaign(key=campaign.key, name=campaign.name or campaign.key))
+    claim = await office.store.claim(campaign.key, office.head, office.claim_lease_s)
+    if claim is None:
+        raise CampaignRefused(f"another head was quicker to take campaign {campaign.key}: start it again")
+    return Tenure(office.store, office.transport, claim)
 
 
 class Standalone:
@@ -153,26 +188,104 @@ async def open_standalone(request: RunRequest) -> AsyncIterator[Standalone]:
     try:
         await _load(session, request)
         async with open_database(settings.datasource) as database:
-            store = DatabaseStore(database)
-            publisher = Publisher(transport, Sender("head", incarnation))
-            reception = Reception(transport, publisher, settings.head.heartbeat_delay, lease_seconds=None)
-            service = CampaignService(
-                store,
-                reception,
-                clock,
-                _campaign(request, workers),
-                lambda asked, watch: Orchestrator(
-                    transport, publisher, reception, store, clock, asked, watch
-                ),
+            directory = MemoryDirectory(clock)
+            office = Office(
                 head=f"{socket.gethostname()}-{incarnation}",
-                is_alone=settings.datasource.host is None,
+                transport=transport,
+                store=DatabaseStore(database),
+                directory=directory,
+                roster=Roster(directory),
+                clock=clock,
+                heartbeat_s=settings.head.heartbeat_delay,
+                lease_s=None,
+                claim_lease_s=settings.head.claim_lease,
             )
+            reception = Reception(office, incarnation)
+            service = _service(office, _campaign(request, workers), is_alone=True)
             yield Standalone(
                 session, reception, service, DatabaseKeys(database), settings.factory.handshake.timeout
             )
     finally:
         await session.aclose()
         await transport.aclose()
+
+
+class Head:
+    """A head of a cluster: whoever serves it also serves its REST API."""
+
+    def __init__(self, office: Office, reception: Reception, service: CampaignService, keys: KeyRing) -> None:
+        self.service = service
+        self.keys = keys
+        self._office = office
+        self._reception = reception
+
+    async def serve(self) -> None:
+        """Receive factories and drive campaigns, until the service is closed."""
+        await accompanied(self.service.serve(), self._reception.serve())
+
+    async def run(self, campaign: CampaignRequest, watch: Callable[[Live], None]) -> Report:
+        """Run one campaign to its end, beside `serve`."""
+        tenure = await _own(self._office, campaign)
+        return await Orchestrator(self._office, tenure, campaign, watch).run()
+
+    async def dismiss_factories(self) -> None:
+        """Have all factories end in order, for nothing more is to be run."""
+        publisher = Publisher(
+            self._office.transport, Sender(f"{self._office.head}/dismissal", time.time_ns() // 1_000_000)
+        )
+        for each in await self._office.directory.factories():
+            if each.is_fresh:
+                farewell = Shutdown(reason="the campaign that it was started for is over")
+                await publisher.say(topics.node(each.node, each.incarnation), farewell)
+
+
+@asynccontextmanager
+async def open_head(settings: Settings) -> AsyncIterator[Head]:
+    """Connect to the broker and the store, whose tables are upgraded first.
+
+    Raises ConfigurationError, and ServiceUnavailable when one of them is away.
+    """
+    from qalipsis.head.database.database import open_database
+    from qalipsis.head.database.directory import DatabaseDirectory
+    from qalipsis.head.database.key_table import DatabaseKeys
+    from qalipsis.head.database.store import DatabaseStore
+
+    if broker_of(settings) is None:
+        raise ConfigurationError(
+            "a head meets its factories at a broker: write for example `redis.uri: redis://host:6379` into "
+            "qalipsis.yml, or give -c redis.uri=redis://host:6379; alone on a machine, use "
+            "`qalipsis standalone`"
+        )
+    clock, incarnation = SystemClock(), time.time_ns() // 1_000_000
+    async with open_database(settings.datasource) as database:
+        transport = await open_transport(settings)
+        try:
+            directory = DatabaseDirectory(database)
+            office = Office(
+                head=f"{socket.gethostname()}-{os.getpid()}-{incarnation}",
+                transport=transport,
+                store=DatabaseStore(database),
+                directory=directory,
+                roster=Roster(directory),
+                clock=clock,
+                heartbeat_s=settings.head.heartbeat_delay,
+                lease_s=settings.head.lease,
+                claim_lease_s=settings.head.claim_lease,
+            )
+            defaults = campaign_of(settings, environment(settings))
+            service = _service(office, defaults, is_alone=False)
+            yield Head(office, Reception(office, incarnation), service, DatabaseKeys(database))
+        finally:
+            await transport.aclose()
+
+
+def _service(office: Office, defaults: CampaignRequest, *, is_alone: bool) -> CampaignService:
+    return CampaignService(
+        office,
+        defaults,
+        lambda tenure, asked, watch: Orchestrator(office, tenure, asked, watch),
+        is_alone=is_alone,
+    )
 
 
 def _session(
@@ -218,18 +331,39 @@ def _resolved(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _campaign(request: RunRequest, workers: int) -> CampaignRequest:
-    settings = request.settings
+    known = environment(request.settings) | {"workers": workers, **request.environment}
+    # Its only factory is the one of this process.
+    return replace(campaign_of(request.settings, known, request.patterns), required_factories=1)
+
+
+def environment(settings: Settings) -> dict[str, Any]:
+    """Where a head runs, for the report."""
+    return {
+        "qalipsis": version("qalipsis"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def campaign_of(
+    settings: Settings, environment: Mapping[str, Any], patterns: Sequence[str] = ()
+) -> CampaignRequest:
+    """A campaign of the scenarios that the patterns match, as the configuration asks for it."""
     campaign, validation = settings.campaign, settings.campaign.configuration.validation
     return CampaignRequest(
         key=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
         name=campaign.name,
         seed=secrets.randbits(63) if campaign.seed is None else campaign.seed,
-        patterns=request.patterns,
+        patterns=tuple(patterns),
         minions_factor=campaign.minions_factor,
         minions_per_scenario=campaign.minions_count_per_scenario,
         speed_factor=campaign.speed_factor,
         start_offset=campaign.start_offset,
         grace=settings.factory.graceful_shutdown.campaign,
+        on_factory_loss=OnFactoryLoss(campaign.on_factory_loss),
+        accept_redistribution=campaign.accept_redistribution,
+        required_factories=campaign.required_factories,
         factories_timeout=settings.factory.handshake.timeout,
         limits=Limits(
             max_minions=validation.max_minions_count,
@@ -237,14 +371,7 @@ def _campaign(request: RunRequest, workers: int) -> CampaignRequest:
             max_scenarios=validation.max_scenarios_count,
             stage=validation.stage,
         ),
-        environment={
-            "qalipsis": version("qalipsis"),
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "cores": len(os.sched_getaffinity(0)),
-            "workers": workers,
-            **request.environment,
-        },
+        environment=dict(environment),
     )
 
 

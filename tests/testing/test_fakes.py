@@ -72,7 +72,7 @@ def test_a_fake_sees_the_request_as_it_was_sent() -> None:
     assert request.text == '{"item":7}'
     assert request.headers["x-shop"] == "de"
     assert request.headers["host"] == "shop.example"
-    assert request.at == pytest.approx(0)
+    assert request.at == pytest.approx(0, abs=1e-6)
 
 
 def test_a_response_is_that_of_the_real_client() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from qalipsis.head.assignment import Assignment
 from qalipsis.head.tally import Place, Tally
 from qalipsis.metrics.ledger import SLOTS, Books, books, closes, total
@@ -16,10 +18,13 @@ class Accounts:
 
     def __init__(self, tally: Tally, assignment: Assignment) -> None:
         self._books = {
-            (place, scenario): books(
-                worker.ledgers.get(scenario, _NOTHING),
-                scheduled=assignment.share(*place, scenario),
-                is_dead=worker.is_lost,
+            (place, scenario): _with_estimate(
+                books(
+                    worker.ledgers.get(scenario, _NOTHING),
+                    scheduled=assignment.share(*place, scenario),
+                    is_dead=worker.is_lost,
+                ),
+                worker.estimates.get(scenario, 0),
             )
             for place, worker in tally.workers.items()
             for scenario in assignment.minions
@@ -42,6 +47,15 @@ class Accounts:
         for (place, scenario), account in self._books.items():
             for problem in closes(account, is_in_order=is_in_order):
                 yield f"the books of {scenario} at {worker_name(place)} do not close: {problem}"
+
+
+def _with_estimate(account: Books, requests: int) -> Books:
+    """The account with so many more requests of which nobody knows what came of them."""
+    if not requests:
+        return account
+    known = account.requests
+    estimated = replace(known, attempted=known.attempted + requests, unknown=known.unknown + requests)
+    return replace(account, requests=estimated)
 
 
 def worker_name(place: Place) -> str:

@@ -11,6 +11,7 @@ from qalipsis.head.assignment import Assignment, Member
 from qalipsis.head.campaign import Campaign
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.progress import ProgressState
+from qalipsis.head.redistribution import Book
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.live import Live
 
@@ -27,6 +28,9 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     first_worker: dict[str, int]
     shares: dict[str, tuple[int, ...]]
     awaited: frozenset[str]
+    book: Book
+    restarts: dict[str, int]
+    """Rounds of restarts by the id of the message that ordered them."""
     progress: ProgressState
     live: Live
 

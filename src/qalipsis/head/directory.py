@@ -11,7 +11,7 @@ from msgspec import Struct
 from qalipsis.cluster.messages import Handshake, Heartbeat
 
 FRESH_SECONDS: Final = 5.0
-"""Silence after which no new campaign counts on a factory; a reception that changes hands takes about three."""
+"""After so much silence no new campaign counts on a factory; a change of the reception takes about three."""
 
 FORGOTTEN_SECONDS: Final = 86_400.0
 """Silence after which a factory is not even listed as offline."""

@@ -28,6 +28,16 @@ class LiveView:
         self._errors = 0
         self._requests_per_s = 0.0
 
+    @classmethod
+    def thaw(cls, live: Live) -> LiveView:
+        """The view that showed this last; steps that it does not show begin again from nothing."""
+        view = cls(live.campaign)
+        view.minions_scheduled, view.planned_s = live.minions_scheduled, live.planned_s
+        view._steps = {(step.scenario, step.name): step for step in live.steps}
+        view._notices.extend(live.notices)
+        view._errors, view._requests_per_s = live.errors, live.requests_per_s
+        return view
+
     def notice(self, text: str) -> None:
         """Something that the user should know now; told once."""
         if text not in self._notices:

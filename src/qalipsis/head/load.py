@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.snapshot import Snapshot
 from qalipsis.metrics.timeline import second_of
@@ -19,7 +21,9 @@ class LoadSecond:
 
 
 @dataclass(slots=True)
-class _Source:
+class SourceLoad:
+    """What one source has told."""
+
     second: int = -1
     sequence: int = -1
     attempted: int = 0
@@ -29,16 +33,33 @@ class _Source:
     last_walking: int = 0
 
 
+class LoadState(Struct, frozen=True):
+    """The load as data."""
+
+    sources: dict[str, SourceLoad]
+    open: dict[int, LoadSecond]
+
+
 class Load:
     """Sums the sources second by second; a second is taken once."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, SourceLoad] = {}
         self._open: dict[int, LoadSecond] = {}
+
+    @classmethod
+    def thaw(cls, state: LoadState) -> Load:
+        load = cls()
+        load._sources, load._open = dict(state.sources), dict(state.open)
+        return load
+
+    def freeze(self) -> LoadState:
+        """To be encoded before anything changes."""
+        return LoadState(self._sources, self._open)
 
     def add(self, source: str, snapshot: Snapshot) -> None:
         """Take a snapshot into account; repeated and older ones change nothing."""
-        state = self._sources.setdefault(source, _Source())
+        state = self._sources.setdefault(source, SourceLoad())
         if snapshot.sequence <= state.sequence:
             return
         state.sequence = snapshot.sequence

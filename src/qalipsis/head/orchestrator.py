@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, assert_never
@@ -47,7 +47,9 @@ from qalipsis.head.fleet import Fleet
 from qalipsis.head.muster import muster
 from qalipsis.head.office import Office
 from qalipsis.head.progress import Progress
+from qalipsis.head.redistribution import Book, Redistribution, redistribute, refused
 from qalipsis.head.report_builder import Ending, build
+from qalipsis.head.tally import Place
 from qalipsis.head.tenure import Tenure
 from qalipsis.head.vigil import Vigil
 from qalipsis.reports.live import Live
@@ -115,6 +117,8 @@ class Orchestrator:
         self._fleet = Fleet(scenarios=(), factories=(), assignment=Assignment({}, {}, {}))
         self._progress = Progress(request.name or request.key, self._epoch())
         self._awaited: frozenset[str] = frozenset()
+        self._book = Book()
+        self._restarts: dict[str, int] = {}
         self._error: QalipsisError | None = None
         self._letters: list[Letter] = []
         self._watermarks: dict[tuple[str, int], int] = {}
@@ -184,8 +188,8 @@ class Orchestrator:
         self._request = found.request
         self._campaign = found.campaign.shifted(-self._clock.epoch(0.0))
         self._fleet = Fleet(scenarios=found.scenarios, factories=found.factories, assignment=found.assignment)
-        self._awaited = found.awaited
-        self._progress.thaw(found.progress)
+        self._awaited, self._book, self._restarts = found.awaited, found.book, dict(found.restarts)
+        self._progress = Progress.thaw(found.progress, found.live)
         self._watermarks = await self._office.store.watermarks(self._campaign.key)
         self._watch_factories(now)
         _log.info("campaign %s goes on here, %s", self._campaign.key, self._campaign.phase)
@@ -207,6 +211,8 @@ class Orchestrator:
                 first_worker=assignment.first_worker,
                 shares=assignment.shares,
                 awaited=self._awaited,
+                book=self._book,
+                restarts=self._restarts,
                 progress=self._progress.freeze(),
                 live=self._live(),
             )
@@ -246,7 +252,9 @@ class Orchestrator:
             case life.Start():
                 self._start(action.at)
             case life.Redistribute():
-                await self._step(life.HandedOver(frozenset()))
+                await self._redistribute(
+                    place for place in self._progress.tally.workers if place[0] == action.factory
+                )
             case life.Stop():
                 for scenario in self._campaign.scenarios:
                     self._direct(StopScenario(scenario=scenario))
@@ -347,6 +355,8 @@ class Orchestrator:
                     await self._step(life.Answered(node))
             case DirectiveIgnored():
                 _log.info("%s ignored a directive: %s", node, message.reason)
+            case DirectiveFailed() if message.directive in self._restarts:
+                self._could_not_restart(node, message)
             case DirectiveFailed():
                 await self._step(life.CouldNot(node, life.Failure(message.cause, message.reason)))
             case WorkerState():
@@ -357,9 +367,9 @@ class Orchestrator:
                 progress.silent(node, message)
             case Fault():
                 progress.lose_worker(node, message, self._own_time(node, message.at))
+                await self._make_up_for((node, message.worker))
             case ScenarioEnded():
-                progress.scenario_ended(self._own_time(node, message.at))
-                await self._step(life.Ended(node, message.scenario))
+                await self._end_scenario(node, message)
             case LeaseEnded():
                 await self._lose(node, "stopped by itself: no head had answered it until its lease ended")
             case messages.Final():
@@ -393,7 +403,15 @@ class Orchestrator:
             if refusal is not None:
                 await self._step(life.CouldNot(node, life.Failure("refused", refusal)))
 
-    # Factories that are lost
+    async def _end_scenario(self, node: str, message: ScenarioEnded) -> None:
+        first = self._fleet.assignment.first_worker.get(node, 0)
+        workers = sum(each.workers for each in self._fleet.factories if each.node == node)
+        if message.round < self._book.round_of(range(first, first + workers), message.scenario):
+            return  # it crossed an order to start some again, whose end is told as well
+        self._progress.scenario_ended(self._own_time(node, message.at))
+        await self._step(life.Ended(node, message.scenario))
+
+    # Factories and workers that are lost
 
     def _watch_factories(self, now: float) -> None:
         if self._office.lease_s is not None:
@@ -419,6 +437,64 @@ class Orchestrator:
         # It may only be cut off: then this stops it sooner than its lease.
         self._direct_one(node, AbortCampaign())
         await self._step(life.Lost(node, self._leases.get(node, now)))
+
+    async def _make_up_for(self, place: Place) -> None:
+        """A worker died, at a factory that goes on."""
+        if self._campaign.phase is not Phase.RUNNING or place not in self._progress.tally.workers:
+            return
+        match self._request.on_factory_loss:
+            case life.OnFactoryLoss.REDISTRIBUTE:
+                await self._redistribute([place])
+            case life.OnFactoryLoss.ABORT:
+                self.stop(False, "because a worker was lost")
+            case life.OnFactoryLoss.CONTINUE:
+                pass
+
+    async def _redistribute(self, lost: Iterable[Place]) -> None:
+        """Have others of the same zone start the minions of these workers again."""
+        assignment, workers = self._fleet.assignment, self._progress.tally.workers
+        living = [
+            assignment.worker(*place)
+            for place, worker in workers.items()
+            if not worker.is_lost and place[0] in self._campaign.present
+        ]
+        losses = {assignment.worker(*place): workers[place].ledgers for place in lost}
+        dealt = redistribute(assignment, self._book, losses, living)
+        self._book = dealt.book
+        for node, directive in dealt.directives.items():
+            self._restarts[self._direct_one(node, directive)] = directive.round
+        self._tell_restarts(dealt)
+        await self._step(
+            life.HandedOver(
+                frozenset(
+                    (node, scenario)
+                    for node, directive in dealt.directives.items()
+                    for takeovers in directive.takeovers.values()
+                    for scenario in takeovers
+                )
+            )
+        )
+
+    def _tell_restarts(self, dealt: Redistribution) -> None:
+        restarted = sum(sum(each.values()) for each in dealt.restarted.values())
+        if restarted:
+            text = f"{restarted:,} minions of lost workers are started again by {', '.join(dealt.directives)}"
+            self._progress.messages.append(Message(severity="WARN", text=text))
+            self._progress.notice(text)
+        stranded = sum(sum(each.values()) for each in dealt.stranded.values())
+        if stranded:
+            self._progress.warn(
+                f"{stranded:,} minions of lost workers were not started again: "
+                "no worker of their zone is left"
+            )
+
+    def _could_not_restart(self, node: str, message: DirectiveFailed) -> None:
+        number = self._restarts.pop(message.directive)
+        self._book, left = refused(self._fleet.assignment, self._book, node, number)
+        minions = sum(left.values())
+        self._progress.warn(
+            f"{minions:,} minions of lost workers were not started again by {node}: {message.reason}"
+        )
 
     # As time passes
 
@@ -476,6 +552,7 @@ class Orchestrator:
             self._progress.faults.append(failure.reason)
         store, progress = self._office.store, self._progress
         letters, self._letters = self._letters, []
+        progress.tell_estimates()
         seconds = progress.close_seconds(None)
         timeline = (*await store.seconds(self._campaign.key), *seconds)
         started_at = progress.started_at or progress.created_at
@@ -495,6 +572,8 @@ class Orchestrator:
                 is_aborted=self._campaign.phase is Phase.ABORTED,
                 messages=tuple(progress.messages),
                 faults=tuple(progress.faults),
+                accepts_redistribution=self._request.accept_redistribution,
+                clock_offsets={each.node: self._offsets.offset(each.node) for each in self._fleet.factories},
                 environment=self._request.environment,
             )
         )

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
+from msgspec import Struct
 
 from qalipsis.cluster.messages import Fault, Final, SnapshotTaken, WorkerSilent, WorkerState
 from qalipsis.head.accounts import worker_name
 from qalipsis.head.conditions import check
 from qalipsis.head.live_view import LiveView
-from qalipsis.head.tally import Place, Tally
+from qalipsis.head.tally import Place, Tally, TallyState
 from qalipsis.metrics.snapshot import Snapshot
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Message, Second
+
+
+class ProgressState(Struct, frozen=True, kw_only=True):
+    """Everything that was told so far, as data."""
+
+    tally: TallyState
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    planned_s: float | None
+    messages: tuple[Message, ...]
+    faults: tuple[str, ...]
+    pieces: tuple[tuple[str, int, tuple[bytes, ...]], ...]
+    """Of snapshots that have come in part."""
 
 
 class Progress:
@@ -30,6 +45,31 @@ class Progress:
         self.faults: list[str] = []
         self._live = LiveView(name)
         self._pieces: dict[Place, list[bytes]] = {}
+
+    @classmethod
+    def thaw(cls, state: ProgressState, live: Live) -> Progress:
+        """The progress that was frozen, and how it looked then."""
+        progress = cls(live.campaign, state.created_at)
+        progress.tally = Tally.thaw(state.tally)
+        progress.started_at, progress.ended_at = state.started_at, state.ended_at
+        progress.planned_s = state.planned_s
+        progress.messages, progress.faults = list(state.messages), list(state.faults)
+        progress._live = LiveView.thaw(live)
+        progress._pieces = {(node, worker): list(parts) for node, worker, parts in state.pieces}
+        return progress
+
+    def freeze(self) -> ProgressState:
+        """To be encoded before anything changes."""
+        return ProgressState(
+            tally=self.tally.freeze(),
+            created_at=self.created_at,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            planned_s=self.planned_s,
+            messages=tuple(self.messages),
+            faults=tuple(self.faults),
+            pieces=tuple((*place, tuple(parts)) for place, parts in self._pieces.items() if parts),
+        )
 
     def begin(self, name: str, minions: int) -> None:
         """The campaign is called so, and has so many minions."""
@@ -94,6 +134,16 @@ class Progress:
     def scenario_ended(self, at: float) -> None:
         self.ended_at = max(at, self.ended_at or at)
 
+    def tell_estimates(self) -> None:
+        """Say how many requests are in the books that nobody has counted."""
+        estimated = sum(sum(worker.estimates.values()) for worker in self.tally.workers.values())
+        if estimated:
+            text = (
+                f"about {estimated:,} requests of lost factories are an estimate, counted as unknown: "
+                "what they may have sent after their last report"
+            )
+            self.messages.append(Message(severity="WARN", text=text))
+
     # Once a second
 
     def close_seconds(self, elapsed: float | None) -> tuple[Second, ...]:
@@ -121,8 +171,3 @@ class Progress:
 
     def _after(self, at: float) -> float:
         return 0.0 if self.started_at is None else max(0.0, at - self.started_at)
-
-
-def ledgers_of(tally: Tally, node: str) -> dict[int, Mapping[str, tuple[int, ...]]]:
-    """The last counters of a factory's workers."""
-    return {worker: each.ledgers for (own, worker), each in tally.workers.items() if own == node}

@@ -61,6 +61,7 @@ class Reception:
         """The incarnation of each node, and when it was heard last."""
         self._doubts: dict[str, _Doubt] = {}
         self._beats: dict[str, Beat] = {}
+        self._is_undecided = asyncio.Event()
 
     async def serve(self) -> None:
         """Receive factories until the transport closes; raises TransportClosed when it fails."""
@@ -133,6 +134,7 @@ class Reception:
             await self._accept(factory, incarnation)
         else:
             self._doubts[factory.node] = _Doubt(factory, incarnation, self._clock.now())
+            self._is_undecided.set()
 
     async def _accept(self, factory: Handshake, incarnation: int) -> None:
         office = self._office
@@ -157,9 +159,13 @@ class Reception:
             return
         self._known[node] = incarnation, self._clock.now()
         self._beats[node] = Beat(node, incarnation, heartbeat)
+        self._is_undecided.set()
         doubt = self._doubts.pop(node, None)
         if doubt is not None and doubt.incarnation != incarnation:
-            reason = f"another factory works as node {node} already; give each factory a factory.node-id of its own"
+            reason = (
+                f"another factory works as node {node} already; "
+                "give each factory a factory.node-id of its own"
+            )
             await self._refuse(node, doubt.incarnation, reason)
         reply = HeartbeatReply(
             lease_s=self._office.lease_s, committed=received.sequence, clock=heartbeat.clock
@@ -177,6 +183,7 @@ class Reception:
     async def _decide(self) -> None:
         """Now and then: write heartbeats down, and accept whoever waited for the end of another."""
         while True:
+            await self._is_undecided.wait()
             await asyncio.sleep(ROUND_SECONDS)
             beats, self._beats = tuple(self._beats.values()), {}
             try:
@@ -188,6 +195,8 @@ class Reception:
                     await self._accept(doubt.handshake, doubt.incarnation)
             except ServiceUnavailable as error:
                 _log.warning("heartbeats were not written down: %s", error)
+            if not self._doubts and not self._beats:
+                self._is_undecided.clear()
 
     async def _say(self, node: str, incarnation: int, reply: Reply) -> None:
         await self._publisher.say(topics.node(node, incarnation), reply)

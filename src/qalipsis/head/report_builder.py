@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -52,6 +52,9 @@ class Ending:
     messages: tuple[Message, ...] = ()
     """What happened to the campaign as a whole; told with each scenario."""
     faults: tuple[str, ...] = ()
+    accepts_redistribution: bool = False
+    clock_offsets: Mapping[str, float] = field(default_factory=dict)
+    """In seconds, by factory."""
     environment: dict[str, Any] = field(default_factory=dict)
 
 
@@ -72,7 +75,11 @@ def build(ending: Ending) -> Report:
             seed=ending.seed,
         ),
         verdict=verdict(
-            ending.tally, accounts, ending.is_aborted, (*ending.faults, *_unstarted(ending, accounts))
+            ending.tally,
+            accounts,
+            ending.is_aborted,
+            (*ending.faults, *_unstarted(ending, accounts)),
+            accepts_redistribution=ending.accepts_redistribution,
         ),
         ledger=accounts.of_campaign(),
         scenarios=scenarios,
@@ -198,6 +205,7 @@ def _factory(ending: Ending, factory: Member, accounts: Accounts) -> FactoryRepo
         state=_state(workers),
         ledger=accounts.of_factory(factory.node),
         zone=factory.zone,
+        clock_offset_ms=round(1e3 * ending.clock_offsets.get(factory.node, 0.0), 3),
         cpu_max=max((worker.cpu_max for worker in workers), default=0.0),
         loop_lag_p99_ms=max((worker.loop_lag_p99_ms for worker in workers), default=0.0),
         start_delay_p99_ms=max((worker.start_delay_p99_ms for worker in workers), default=0.0),

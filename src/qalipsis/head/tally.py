@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from qalipsis.head.load import Load
+from msgspec import Struct
+
+from qalipsis.head.load import Load, LoadState
 from qalipsis.metrics.aggregate import CampaignAggregate
-from qalipsis.metrics.health import InjectorHealth
+from qalipsis.metrics.aggregate_state import AggregateState
+from qalipsis.metrics.health import HealthState, InjectorHealth
 from qalipsis.metrics.ledger import Slot
 from qalipsis.metrics.snapshot import Snapshot, WorkerHealth
 from qalipsis.reports.model import Second
@@ -38,6 +41,29 @@ class WorkerTally:
         return self.lost_reason is not None
 
 
+class WorkerState(Struct, frozen=True, kw_only=True):
+    """A worker's tally as data."""
+
+    node: str
+    index: int
+    pid: int
+    health: HealthState
+    ledgers: dict[str, tuple[int, ...]]
+    lost_reason: str | None
+    lost_at: float | None
+    is_presumed: bool
+    estimates: dict[str, int]
+    rates: dict[str, tuple[float, int, float]]
+
+
+class TallyState(Struct, frozen=True, kw_only=True):
+    """Everything that was merged, as data."""
+
+    aggregate: AggregateState
+    load: LoadState
+    workers: tuple[WorkerState, ...]
+
+
 class Tally:
     """The workers' snapshots and accounts. Its size depends neither on minions nor on duration."""
 
@@ -45,6 +71,46 @@ class Tally:
         self.aggregate = CampaignAggregate()
         self.workers: dict[Place, WorkerTally] = {}
         self._load = Load()
+
+    @classmethod
+    def thaw(cls, state: TallyState) -> Tally:
+        tally = cls()
+        tally.aggregate = CampaignAggregate.thaw(state.aggregate)
+        tally._load = Load.thaw(state.load)
+        for each in state.workers:
+            tally.workers[each.node, each.index] = WorkerTally(
+                each.pid,
+                InjectorHealth.thaw(each.health),
+                each.ledgers,
+                each.lost_reason,
+                each.lost_at,
+                each.is_presumed,
+                each.estimates,
+                each.rates,
+            )
+        return tally
+
+    def freeze(self) -> TallyState:
+        """To be encoded before anything changes."""
+        return TallyState(
+            aggregate=self.aggregate.freeze(),
+            load=self._load.freeze(),
+            workers=tuple(
+                WorkerState(
+                    node=node,
+                    index=index,
+                    pid=worker.pid,
+                    health=worker.health.freeze(),
+                    ledgers=dict(worker.ledgers),
+                    lost_reason=worker.lost_reason,
+                    lost_at=worker.lost_at,
+                    is_presumed=worker.is_presumed,
+                    estimates=dict(worker.estimates),
+                    rates=worker.rates,
+                )
+                for (node, index), worker in self.workers.items()
+            ),
+        )
 
     def add_worker(self, place: Place, pid: int) -> None:
         """A worker belongs to the campaign."""

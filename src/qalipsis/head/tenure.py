@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from qalipsis.cluster.codec import Sender
@@ -93,8 +94,7 @@ class Tenure:
                 return
             for each in waiting:
                 await self._transport.publish(each.topic, each.body)
-            ids = [each.id for each in waiting]
-            await patiently(lambda: self._store.sent(ids))
+            await patiently(partial(self._store.sent, [each.id for each in waiting]))
 
     async def keep(self) -> None:
         """Renew the lease until this is cancelled; raises Fenced once the campaign is another head's."""

@@ -34,9 +34,19 @@ def status_of_campaign(scenarios: Iterable[str], is_aborted: bool) -> str:
     return max((*scenarios, ABORTED if is_aborted else SUCCESSFUL), key=_WEIGHTS.index)
 
 
-def verdict(tally: Tally, accounts: Accounts, is_aborted: bool, faults: Iterable[str] = ()) -> Verdict:
+def verdict(
+    tally: Tally,
+    accounts: Accounts,
+    is_aborted: bool,
+    faults: Iterable[str] = (),
+    *,
+    accepts_redistribution: bool = False,
+) -> Verdict:
     """INVALID when the books do not close; DEGRADED when a worker was lost, the injector was the bottleneck,
     or something else went wrong (`faults`); with every reason there is.
+
+    Who accepts redistribution takes lost workers for no flaw when as many minions have ended as were
+    scheduled: those that were lost were started again, and came to their end.
     """
     lost = tuple(
         f"{worker_name(place)} (process {worker.pid}) {worker.lost_reason}"
@@ -49,7 +59,11 @@ def verdict(tally: Tally, accounts: Accounts, is_aborted: bool, faults: Iterable
         for reason in worker.health.reasons(worker_name(place))
     )
     unbalanced = accounts.problems(is_in_order=not is_aborted and not lost)
+    faults = tuple(faults)
     reasons = (*unbalanced, *lost, *faults, *slow)
     if unbalanced:
         return Verdict(value="INVALID", reasons=reasons)
-    return Verdict(value="DEGRADED" if reasons else "VALID", reasons=reasons)
+    minions = accounts.of_campaign().minions
+    is_made_up = accepts_redistribution and minions.completed + minions.failed >= minions.scheduled
+    flaws = (*faults, *slow) if is_made_up else reasons
+    return Verdict(value="DEGRADED" if flaws else "VALID", reasons=reasons)

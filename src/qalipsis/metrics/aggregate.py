@@ -7,7 +7,9 @@ from itertools import chain, repeat
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
+from qalipsis.metrics.aggregate_state import AggregateState, SourceState
 from qalipsis.metrics.histogram import Histogram
 from qalipsis.metrics.meter_totals import MeterTotals, sum_meters
 from qalipsis.metrics.packing import Packed, unpack
@@ -75,6 +77,57 @@ class CampaignAggregate:
         """Snapshots that came after their second was closed: they are in the totals, not in the timeline."""
         self.last_second: SecondFigures | None = None
         """The second closed last."""
+
+    @classmethod
+    def thaw(cls, state: AggregateState) -> CampaignAggregate:
+        """The aggregate that was frozen; a broken state raises ValueError."""
+        aggregate = cls()
+        aggregate._steps = list(state.steps)
+        aggregate._numbers = {
+            (scenario, name): place for place, (scenario, name, _) in enumerate(state.steps)
+        }
+        aggregate._first_errors = dict(state.first_errors)
+        aggregate._latencies = HistogramTable.decode(state.latencies)
+        aggregate._timings = HistogramTable.decode(state.timings)
+        aggregate._distributions = {
+            (scenario, name): Histogram.decode(data) for scenario, name, data in state.distributions
+        }
+        aggregate._last_throughputs = {
+            (scenario, name): total for scenario, name, total in state.last_throughputs
+        }
+        aggregate._open = {second.t: OpenSecond.thaw(second) for second in state.open}
+        aggregate._closed, aggregate.late = state.closed, state.late
+        for source, known in state.sources.items():
+            own = aggregate._sources[source] = _Source()
+            own.sequence, own.second = known.sequence, known.second
+            own.steps, own.ledgers = known.steps, known.ledgers
+            own.meters = {(meter.scenario, meter.name): meter for meter in known.meters}
+            aggregate._number(own, own.steps)
+        return aggregate
+
+    def freeze(self) -> AggregateState:
+        """Everything that was merged."""
+        return AggregateState(
+            sources={
+                source: SourceState(
+                    sequence=own.sequence,
+                    second=own.second,
+                    steps=own.steps,
+                    meters=tuple(replace(meter, histogram=b"") for meter in own.meters.values()),
+                    ledgers=own.ledgers,
+                )
+                for source, own in self._sources.items()
+            },
+            steps=tuple(self._steps),
+            first_errors=dict(self._first_errors),
+            latencies=self._latencies.encode(),
+            timings=self._timings.encode(),
+            distributions=tuple((*key, each.encode()) for key, each in self._distributions.items()),
+            last_throughputs=tuple((*key, total) for key, total in self._last_throughputs.items()),
+            open=tuple(second.freeze(t) for t, second in self._open.items()),
+            closed=self._closed,
+            late=self.late,
+        )
 
     @property
     def sources(self) -> tuple[str, ...]:

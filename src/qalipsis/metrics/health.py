@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Struct
+
 from qalipsis.metrics.snapshot import WorkerHealth
 
 MOST_CPU: Final = 0.95
@@ -41,6 +43,16 @@ class _Streak:
             self.worst = max(self.worst, self.worst_now)
 
 
+class HealthState(Struct, frozen=True, array_like=True):
+    """A worker's health as data: its four streaks, then its worst figures."""
+
+    streaks: tuple[tuple[int, int, float, float], ...]
+    cpu_max: float
+    loop_lag_max_s: float
+    start_delay_max_s: float
+    dropped: int
+
+
 class InjectorHealth:
     """The health of one worker over the campaign, in fixed memory; rows come in the order of time."""
 
@@ -65,6 +77,28 @@ class InjectorHealth:
         """The worst p99 of all seconds, as `start_delay_max_s`."""
         self.start_delay_max_s = 0.0
         self.dropped = 0
+
+    @classmethod
+    def thaw(cls, state: HealthState) -> InjectorHealth:
+        health = cls()
+        for streak, figures in zip(health._streaks, state.streaks, strict=True):
+            streak.now, streak.longest, streak.worst_now, streak.worst = figures
+        health.cpu_max, health.loop_lag_max_s = state.cpu_max, state.loop_lag_max_s
+        health.start_delay_max_s, health.dropped = state.start_delay_max_s, state.dropped
+        return health
+
+    def freeze(self) -> HealthState:
+        return HealthState(
+            tuple((each.now, each.longest, each.worst_now, each.worst) for each in self._streaks),
+            self.cpu_max,
+            self.loop_lag_max_s,
+            self.start_delay_max_s,
+            self.dropped,
+        )
+
+    @property
+    def _streaks(self) -> tuple[_Streak, ...]:
+        return self._cpu, self._lag, self._start, self._dropped
 
     def add(self, row: WorkerHealth) -> None:
         """Take one second into account."""

@@ -8,7 +8,7 @@ from typing import Final, cast
 import numpy as np
 
 from qalipsis.metrics.histogram import Histogram
-from qalipsis.metrics.packing import BLOCK, Packed, pack, whole_blocks
+from qalipsis.metrics.packing import BLOCK, Packed, pack, unpack, whole_blocks
 from qalipsis.metrics.scale import DURATIONS, Floats, Ints
 
 _EMPTY = (0.0, math.inf, -math.inf)
@@ -95,15 +95,31 @@ class HistogramTable:
         mine[rows] += other._counts.reshape(-1, _STRIDE)[:held]
         self._figures[rows] = _joined(self._figures[rows], other._figures[:held])
 
+    @classmethod
+    def decode(cls, data: bytes) -> HistogramTable:
+        """The table that `encode` wrote; anything else raises ValueError."""
+        table, packed = cls(), unpack(data)
+        table.add_packed(packed, packed.keys)
+        return table
+
+    def encode(self) -> bytes:
+        """Everything recorded so far, packed."""
+        return self._pack()[0]
+
     def take(self) -> bytes:
         """Pack everything recorded so far and start again from nothing."""
-        self._settle()
-        # numpy looks for true in booleans much faster than for non-zero in integers.
-        blocks = np.flatnonzero((self._counts != 0).view(np.uint64).reshape(-1, BLOCK // 8).any(axis=1))
-        packed = pack(DURATIONS.size, np.array(self._keys, np.int64), self._figures, self._counts, blocks)
+        packed, blocks = self._pack()
         self._counts.reshape(-1, BLOCK)[blocks] = 0
         self._figures[:] = _EMPTY
         return packed
+
+    def _pack(self) -> tuple[bytes, Ints]:
+        """The packed histograms, and the blocks of the table that have something in them."""
+        self._settle()
+        # numpy looks for true in booleans much faster than for non-zero in integers.
+        blocks = np.flatnonzero((self._counts != 0).view(np.uint64).reshape(-1, BLOCK // 8).any(axis=1))
+        keys = np.array(self._keys, np.int64)
+        return pack(DURATIONS.size, keys, self._figures, self._counts, blocks), blocks
 
     def histogram(self, *keys: int) -> Histogram:
         """A copy of what was recorded under these keys together."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from qalipsis.metrics.aggregate_state import SecondState
 from qalipsis.metrics.table import HistogramTable
 
 LATEST: Final = 3.0
@@ -66,6 +67,23 @@ class OpenSecond:
         self.executed: dict[int, int] = {}
         self.failed: dict[int, int] = {}
         self.throughputs: dict[tuple[str, str], float] = {}
+
+    @classmethod
+    def thaw(cls, state: SecondState) -> OpenSecond:
+        second = cls()
+        second.latencies = HistogramTable.decode(state.latencies)
+        second.executed, second.failed = dict(state.executed), dict(state.failed)
+        second.throughputs = {(scenario, name): total for scenario, name, total in state.throughputs}
+        return second
+
+    def freeze(self, t: int) -> SecondState:
+        return SecondState(
+            t=t,
+            latencies=self.latencies.encode(),
+            executed=dict(self.executed),
+            failed=dict(self.failed),
+            throughputs=tuple((*key, total) for key, total in self.throughputs.items()),
+        )
 
     def count(self, step: int, executed: int, failed: int) -> None:
         self.executed[step] = self.executed.get(step, 0) + executed

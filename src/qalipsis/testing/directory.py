@@ -99,13 +99,10 @@ async def check_reserve_at_once(directory: Directory, known: Known) -> None:
 async def check_reception(directory: Directory, known: Known) -> None:
     """One head at a time receives; it stays until its lease has ended."""
     one, other = _name(), _name()
-    while not await directory.hold_reception(one, 0.3):
-        await asyncio.sleep(0.05)
+    await _until_held(directory, one, 0.3)
     assert not await directory.hold_reception(other, 0.3)
     assert await directory.hold_reception(one, 0.3)
-    async with asyncio.timeout(5):
-        while not await directory.hold_reception(other, 0.05):
-            await asyncio.sleep(0.05)
+    await _until_held(directory, other, 0.05)
     await asyncio.sleep(0.1)
 
 
@@ -129,3 +126,9 @@ def _handshake(node: str, zone: str | None = None) -> Handshake:
 
 async def _find(directory: Directory, node: str) -> FactoryRecord:
     return next(each for each in await directory.factories() if each.node == node)
+
+
+async def _until_held(directory: Directory, head: str, lease_seconds: float) -> None:
+    async with asyncio.timeout(5):
+        while not await directory.hold_reception(head, lease_seconds):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
