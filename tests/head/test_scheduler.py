@@ -9,18 +9,19 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import httpx
 import pytest
 
 from qalipsis.errors import ServiceUnavailable
+from qalipsis.head.campaign_configuration import from_kept
 from qalipsis.head.campaign_list import CampaignQuery
 from qalipsis.head.memory_store import MemoryStore
 from qalipsis.head.scheduler import Scheduler, next_key
 from qalipsis.testing.loop_clock import LoopClock
 from qalipsis.testing.virtual_loop import VirtualLoop
-from tests.head.api.desk import Desk, configuration, open_client
+from tests.head.api.desk import Desk, configuration
 
-HOURLY = {"scheduledAt": "2000-01-01T01:00:00Z", "scheduling": {"scheduling": "HOURLY"}}
+AT_ONCE = from_kept(configuration())
+HOURLY = from_kept(configuration(scheduledAt="2000-01-01T01:00:00Z", scheduling={"scheduling": "HOURLY"}))
 HOUR = 3600
 
 
@@ -58,16 +59,17 @@ class MortalStore:
 @asynccontextmanager
 async def open_head(
     store: MemoryStore, name: str, *, is_alone: bool = False, seen: MemoryStore | MortalStore | None = None
-) -> AsyncIterator[tuple[Desk, httpx.AsyncClient]]:
+) -> AsyncIterator[Desk]:
     """A head of this store, which it sees through `seen`. Its campaigns take a second."""
     desk = Desk(clock=clock(), store=cast("MemoryStore", seen or store), head=name, is_alone=is_alone)
     desk.welcome()
-    async with open_client(desk) as client:
-        ending = asyncio.create_task(_end_runs(desk))
-        try:
-            yield desk, client
-        finally:
-            ending.cancel()
+    tasks = [asyncio.create_task(desk.service.serve()), asyncio.create_task(_end_runs(desk))]
+    try:
+        yield desk
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _end_runs(desk: Desk) -> None:
@@ -79,10 +81,8 @@ async def _end_runs(desk: Desk) -> None:
             done += 1
 
 
-async def schedule(client: httpx.AsyncClient) -> str:
-    answer = await client.post("/api/campaigns/schedule", json=configuration(**HOURLY))
-    assert answer.status_code == 200
-    return str(answer.json()["key"])
+async def schedule(head: Desk) -> str:
+    return (await head.service.schedule(HOURLY, "somebody")).key
 
 
 async def kept(store: MemoryStore) -> dict[str, tuple[str, str]]:
@@ -97,10 +97,10 @@ async def kept(store: MemoryStore) -> dict[str, tuple[str, str]]:
 def test_a_head_that_was_away_starts_late_and_once() -> None:
     async def test() -> None:
         store = MemoryStore(clock())
-        async with open_head(store, "first") as (_, client):
-            await schedule(client)
+        async with open_head(store, "first") as head:
+            await schedule(head)
         await asyncio.sleep(5.5 * HOUR)
-        async with open_head(store, "second", is_alone=True) as (desk, _):
+        async with open_head(store, "second", is_alone=True) as desk:
             await asyncio.sleep(60)
             assert len(desk.runs) == 1
             assert await kept(store) == {"": ("SUCCESSFUL", "01:00"), "-n2": ("SCHEDULED", "06:00")}
@@ -112,11 +112,11 @@ def test_of_several_heads_one_starts_it() -> None:
     async def test() -> None:
         store = MemoryStore(clock())
         async with (
-            open_head(store, "first") as (first, client),
-            open_head(store, "second") as (second, _),
-            open_head(store, "third") as (third, _),
+            open_head(store, "first") as first,
+            open_head(store, "second") as second,
+            open_head(store, "third") as third,
         ):
-            await schedule(client)
+            await schedule(first)
             await asyncio.sleep(2.5 * HOUR)
             runs = Counter(each.request.key[22:] for desk in (first, second, third) for each in desk.runs)
             assert runs == {"": 1, "-n2": 1}
@@ -132,15 +132,15 @@ def test_wherever_a_head_dies_the_series_goes_on(calls: int, has_effect: bool) -
 
     async def test() -> None:
         store = MemoryStore(clock())
-        async with open_head(store, "there before") as (_, client):
-            await schedule(client)
+        async with open_head(store, "there before") as head:
+            await schedule(head)
         await asyncio.sleep(HOUR)
-        async with open_head(store, "mortal", seen=MortalStore(store, calls, has_effect)) as (mortal, _):
+        async with open_head(store, "mortal", seen=MortalStore(store, calls, has_effect)) as mortal:
             await asyncio.sleep(10)
-        async with open_head(store, "heir") as (heir, _):
+        async with open_head(store, "heir") as heir:
             await asyncio.sleep(60)
         await asyncio.sleep(HOUR - 80)
-        async with open_head(store, "heir's heir") as (last, _):
+        async with open_head(store, "heir's heir") as last:
             await asyncio.sleep(30)
         runs = Counter(each.request.key[22:] for desk in (mortal, heir, last) for each in desk.runs)
         assert runs[""] in (1, 2)  # two only when the first died before it entered its first state
@@ -156,13 +156,13 @@ def test_wherever_a_head_dies_the_series_goes_on(calls: int, has_effect: bool) -
 def test_aborting_what_a_dead_head_had_just_followed_up_ends_the_series() -> None:
     async def test() -> None:
         store = MemoryStore(clock())
-        async with open_head(store, "first") as (_, client):
-            key = await schedule(client)
+        async with open_head(store, "first") as head:
+            key = await schedule(head)
             record = await store.campaign(key)
             assert record is not None
             await Scheduler(store, "dead", lambda: datetime(2000, 1, 1, 1, tzinfo=UTC)).follow_up(record)
             assert (await kept(store))["-n2"] == ("SCHEDULED", "02:00")
-            assert (await client.post(f"/api/campaigns/{key}/abort")).status_code == 202
+            await head.service.abort(key, False, "somebody")
             assert await kept(store) == {"": ("ABORTED", "01:00"), "-n2": ("ABORTED", "02:00")}
 
     run(test())
@@ -171,20 +171,18 @@ def test_aborting_what_a_dead_head_had_just_followed_up_ends_the_series() -> Non
 def test_what_is_due_and_waits_stays_due_when_its_head_is_stopped() -> None:
     async def test() -> None:
         store = MemoryStore(clock())
-        async with open_head(store, "first") as (desk, client):
+        async with open_head(store, "first") as desk:
             await asyncio.sleep(HOUR - 1.5)
-            await schedule(client)
-            desk.runs.clear()
-            await client.post("/api/campaigns", json=configuration(name="in the way", startOffsetMs=0))
-            for each in range(3):
-                await client.post("/api/campaigns", json=configuration(name=f"in the way {each}"))
+            await schedule(desk)
+            for _ in range(4):
+                await desk.service.start(AT_ONCE, "somebody else")
             await asyncio.sleep(2)
             await desk.service.aclose(is_hard=True)
             (record,) = [
                 each for each in (await store.campaigns(CampaignQuery())).elements if each.scheduled_at
             ]
             assert (record.state, record.status, record.owner) == ("SCHEDULED", "SCHEDULED", None)
-        async with open_head(store, "second") as (desk, _):
+        async with open_head(store, "second") as desk:
             await asyncio.sleep(2)
             assert [each.request.key for each in desk.runs] == [record.key]
 
@@ -202,8 +200,8 @@ def test_a_store_that_is_away_costs_a_series_nothing() -> None:
 
     async def test() -> None:
         store = Away(clock())
-        async with open_head(store, "head") as (desk, client):
-            await schedule(client)
+        async with open_head(store, "head") as desk:
+            await schedule(desk)
             store.is_away = True
             await asyncio.sleep(HOUR + 60)
             assert desk.runs == []
@@ -218,9 +216,9 @@ def test_a_store_that_is_away_costs_a_series_nothing() -> None:
 def test_what_cannot_be_read_any_more_fails_and_holds_nobody_up() -> None:
     async def test() -> None:
         store = MemoryStore(clock())
-        async with open_head(store, "head") as (desk, client):
-            key = await schedule(client)
-            other = await schedule(client)
+        async with open_head(store, "head") as desk:
+            key = await schedule(desk)
+            other = await schedule(desk)
             store._kept[key].record.configuration.clear()
             await asyncio.sleep(HOUR + 120)
             record = await store.campaign(key)

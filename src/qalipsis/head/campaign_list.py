@@ -148,6 +148,10 @@ def not_reschedulable(key: str, status: str | None) -> CampaignRefused:
     """`status` is None when there is no such campaign."""
     if status is None:
         return CampaignRefused(f"there is no campaign {key} to schedule again")
+    if status == "SCHEDULED":
+        return CampaignRefused(
+            f"campaign {key} cannot be scheduled again: it is due, and a head has taken it"
+        )
     return CampaignRefused(
         f"campaign {key} cannot be scheduled again: it is {status}, and only one that waits can"
     )

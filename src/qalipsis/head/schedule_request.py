@@ -46,13 +46,18 @@ def start_of(asked: CampaignConfiguration) -> datetime:
 
 
 def next_of(kept: Mapping[str, Any], after: datetime) -> tuple[datetime, dict[str, Any]] | None:
-    """When a campaign of this kept configuration starts again, and what is kept of it then; None: never."""
+    """When a campaign of this kept configuration starts again, and what is kept of it then; None: never.
+
+    Raises CampaignRefused when it cannot be read.
+    """
     asked = campaign_configuration.from_kept(kept)
     if asked.scheduling is None or asked.scheduled_at is None:
         return None
-    anchor = kept.get(ANCHOR, asked.scheduled_at)
-    schedule = _schedule(asked.scheduling, _moment(anchor))
-    start = next_start(schedule, after)
+    anchor = str(kept.get(ANCHOR, asked.scheduled_at))
+    try:
+        start = next_start(_schedule(asked.scheduling, _moment(anchor)), after)
+    except ValueError as error:
+        raise CampaignRefused(f"the schedule of this campaign cannot be read: {error}") from error
     return start, {**kept, "scheduledAt": _text(start), ANCHOR: anchor}
 
 

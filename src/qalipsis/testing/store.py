@@ -127,6 +127,61 @@ async def check_campaign(store: Store) -> None:
     assert new.key in str(error)
 
 
+async def check_racing_creations(store: Store) -> None:
+    """Of several heads that create the same campaign at once, one does, and what it asked for is kept."""
+    asked = [msgspec.structs.replace(_campaign(name=f"by head {i}"), key="") for i in range(10)]
+    key = _key()
+    results = await asyncio.gather(
+        *(store.create_campaign(msgspec.structs.replace(each, key=key)) for each in asked),
+        return_exceptions=True,
+    )
+    (won,) = [result for result in results if isinstance(result, CampaignRecord)]
+    assert sum(isinstance(result, CampaignRefused) for result in results) == 9
+    assert await store.campaign(key) == won
+
+
+async def check_scheduled(store: Store) -> None:
+    """What is scheduled is found by when it is due, may be put off, and aborted before it is claimable."""
+    mark = uuid4().hex
+    now = datetime.now(UTC)
+    days = (3, 1, 2)
+    keys = [
+        (await store.create_campaign(_campaign(mark, scheduled_at=now + timedelta(days=day)))).key
+        for day in days
+    ]
+    query = CampaignQuery(
+        filters=(mark,), excluded_statuses=("QUEUED",), sort="scheduled_at", descending=False, size=2
+    )
+    assert [each.key for each in (await store.campaigns(query)).elements] == [keys[1], keys[2]]
+    put_off = msgspec.structs.replace(_campaign(mark, scheduled_at=now + timedelta(days=4)), key=keys[1])
+    assert (await store.reschedule(put_off)).scheduled_at == put_off.scheduled_at
+    assert [each.key for each in (await store.campaigns(query)).elements] == [keys[2], keys[0]]
+    claim = await _claimed(store, keys[2])
+    await store.release(await store.commit(claim, Commit(state="ABORTED", at=AT, aborter="me")))
+    record = await _known(store, keys[2])
+    assert (record.status, record.start, record.aborter) == ("ABORTED", None, "me")
+    assert "ABORTED" in str(await _refused(CampaignRefused, store.reschedule(record)))
+    assert not {*keys} & {*await store.claimable()}
+    due = msgspec.structs.replace(put_off, scheduled_at=now - timedelta(seconds=1))
+    assert (await store.reschedule(due)).status == "SCHEDULED"
+    assert keys[1] in await store.claimable()
+
+
+async def check_racing_reschedule(store: Store) -> None:
+    """A campaign is either changed or claimed: who claims it knows what it was asked for last."""
+    for _ in range(5):
+        new = _campaign(scheduled_at=datetime.now(UTC))
+        await store.create_campaign(new)
+        changed = msgspec.structs.replace(new, name="changed")
+        answer, claim = await asyncio.gather(
+            store.reschedule(changed), store.claim(new.key, "head", LEASE_SECONDS), return_exceptions=True
+        )
+        assert isinstance(claim, Claim)
+        record = await _known(store, new.key)
+        assert record.name == ("changed" if isinstance(answer, CampaignRecord) else new.name)
+        assert isinstance(answer, CampaignRecord | CampaignRefused)
+
+
 async def check_reschedule(store: Store) -> None:
     """A campaign that waits may be asked for in another way, one that somebody has begun may not."""
     new = _campaign(scheduled_at=datetime.now(UTC) + timedelta(days=1))
@@ -409,6 +464,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_outcome,
     check_report,
     check_campaign,
+    check_racing_creations,
+    check_scheduled,
+    check_racing_reschedule,
     check_reschedule,
     check_pages,
     check_scenarios_and_configurers_are_filtered,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any, cast
 
 import httpx
@@ -123,9 +124,13 @@ class Desk:
             is_alone=is_alone,
             now=utc_now if clock is None else lambda: moment(clock.epoch(clock.now())),
         )
-        gate = Gate(self.ring, needs_key, None if needs_key else "127.0.0.1", origins)
-        server = Server(cors=Cors(origins=tuple(origins)))
-        self.app: Litestar = make_app(self.service, gate, server, CampaignValidation())
+        self._gate = Gate(self.ring, needs_key, None if needs_key else "127.0.0.1", origins)
+        self._server = Server(cors=Cors(origins=tuple(origins)))
+
+    @cached_property
+    def app(self) -> Litestar:
+        """Made when it is needed, for it takes a while."""
+        return make_app(self.service, self._gate, self._server, CampaignValidation())
 
     def welcome(self) -> None:
         """A factory has come, with two scenarios."""

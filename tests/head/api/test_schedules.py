@@ -105,21 +105,6 @@ async def test_the_next_configuration_says_when_it_is_due(desk: Desk, client: ht
 
 
 @on_virtual_time
-async def test_a_start_that_summer_time_moves_on_does_not_move_the_next(
-    desk: Desk, client: httpx.AsyncClient
-) -> None:
-    asyncio.get_running_loop()._virtual_now += 85 * DAY  # type: ignore[attr-defined]  # to 26 March
-    running = asyncio.create_task(let_run(desk))
-    scheduling = {"scheduling": "DAILY", "timeZone": "Europe/Paris"}
-    await schedule(client, scheduledAt="2000-03-26T01:30:00Z", scheduling=scheduling)  # was to be 02:30
-    await schedule(client, scheduledAt="2000-03-26T01:30:00Z")
-    await asyncio.sleep(2 * HOUR)
-    starts = [start for key, _, start in await listed(client) if key.startswith("-n")]
-    assert starts == ["2000-03-27T01:30:00Z"]
-    running.cancel()
-
-
-@on_virtual_time
 async def test_a_series_whose_campaigns_take_too_long_does_not_pile_up(
     desk: Desk, client: httpx.AsyncClient
 ) -> None:
