@@ -47,7 +47,7 @@ def test_status_creates_nothing_and_upgrade_creates_the_tables(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert db("status") == 0
-    assert "there are no tables yet, `qalipsis db upgrade` brings them to 0001" in capsys.readouterr().out
+    assert "there are no tables yet, `qalipsis db upgrade` brings them to 0002" in capsys.readouterr().out
     assert list(here.iterdir()) == []
     assert db("upgrade") == 0
     assert "data/qalipsis.db: the tables were created, at revision 0001" in capsys.readouterr().out

@@ -84,7 +84,8 @@ class Engagement:
         self._nobody_walks = asyncio.Event()
         self._settling = asyncio.Lock()
         self._ledgers: dict[int, dict[str, tuple[int, ...]]] | None = None
-        self._is_settled = False
+        self.is_settled = False
+        """Whether the last word was said."""
         self._over = asyncio.Event()
         supervisor.limit(self._lease.until)
 
@@ -211,8 +212,8 @@ class Engagement:
         async with self._settling:
             if self._ledgers is None:
                 self._ledgers = await self._supervisor.close(CloseCampaign())
-            if not self._is_settled:
-                self._is_settled = True
+            if not self.is_settled:
+                self.is_settled = True
                 self._tell(FinalAccounts(last_sequence=self._sequence(), ledgers=self._ledgers))
 
     # Directives
@@ -241,7 +242,7 @@ class Engagement:
 
     async def _carry_out(self, directive: Directive) -> str | None:
         """Do it; returns why it was ignored, None when it was not."""
-        if self._is_settled:
+        if self.is_settled:
             return "the campaign is over at this factory"
         if self._is_interrupted and not isinstance(directive, CloseCampaign):
             if isinstance(directive, StopScenario | AbortCampaign):

@@ -252,9 +252,17 @@ class Session:
                     _log.warning("the factory ends, as a head says: %s", message.reason)
                     self.stop(is_hard=False)
                 case AssignFactory():
+                    await self._until_free(received.campaign)
                     self._engage(received, message)
                 case _:
                     _log.warning("a factory was sent %s, which only heads read", type(message).__name__)
+
+    async def _until_free(self, campaign: str) -> None:
+        """Let a campaign that has said its last word go, for a head that heard it may assign the next one."""
+        engagement = self._engagement
+        if engagement is not None and engagement.campaign != campaign and engagement.is_settled:
+            assert self._engaged is not None
+            await asyncio.wait([self._engaged])
 
     def _engage(self, received: Received, assignment: AssignFactory) -> None:
         refusal = self._admission.refusal(received)

@@ -63,6 +63,9 @@ class Directory(Protocol):
     async def factories(self) -> tuple[FactoryRecord, ...]:
         """All of them by their node, offline ones included."""
 
+    async def wait_change(self, seconds: float) -> None:
+        """Until a factory has come, as far as that can be known, but no longer than this."""
+
     async def reserve(self, campaign: str, factories: Collection[tuple[str, int]]) -> bool:
         """Keep these (node, incarnation) for the campaign: all of them, or none and False.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from qalipsis.clock import Clock
@@ -31,12 +33,14 @@ class MemoryDirectory:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._known: dict[str, _Known] = {}
+        self._came = asyncio.Event()
         self._receptionist = ""
         self._reception_until = 0.0
 
     async def register(self, handshake: Handshake, incarnation: int) -> None:
         now = self._clock.now()
         self._known[handshake.node] = _Known(incarnation, handshake, now, now)
+        self._came.set()
 
     async def hear(self, beats: Sequence[Beat]) -> frozenset[tuple[str, int]]:
         unknown = set()
@@ -69,6 +73,12 @@ class MemoryDirectory:
             for node, known in sorted(self._known.items())
             if now - known.heard_at < FORGOTTEN_SECONDS
         )
+
+    async def wait_change(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._came.wait()
+        self._came.clear()
 
     async def reserve(self, campaign: str, factories: Collection[tuple[str, int]]) -> bool:
         wanted = [self._known.get(node) for node, _ in factories]

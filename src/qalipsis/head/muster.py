@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from qalipsis.errors import FactoryError
@@ -10,9 +9,7 @@ from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.fleet import Fleet, NoFactoryFree, choose
 from qalipsis.head.office import Office
 
-LOOK_SECONDS: Final = 0.05
-SLOW_LOOK_SECONDS: Final = 0.5
-QUICK_LOOKS: Final = 40
+LOOK_SECONDS: Final = 0.25
 
 
 async def muster(office: Office, request: CampaignRequest) -> Fleet:
@@ -22,7 +19,6 @@ async def muster(office: Office, request: CampaignRequest) -> Fleet:
     time, and CampaignRefused or ScenarioErrors for what waiting would not change.
     """
     deadline = office.clock.now() + request.factories_timeout
-    looks = 0
     while True:
         await office.roster.refresh()
         there = [each for each in office.roster.factories.values() if each.is_fresh]
@@ -45,6 +41,4 @@ async def muster(office: Office, request: CampaignRequest) -> Fleet:
                 late = NoFactoryFree("the factories were reserved for another campaign meanwhile")
         if office.clock.now() >= deadline:
             raise late
-        looks += 1
-        # A factory of the same process is there within milliseconds; for others nobody waits so closely.
-        await asyncio.sleep(LOOK_SECONDS if looks < QUICK_LOOKS else SLOW_LOOK_SECONDS)
+        await office.directory.wait_change(LOOK_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 
 from qalipsis.cluster.messages import Handshake
@@ -31,6 +32,9 @@ class DatabaseDirectory:
     async def factories(self) -> tuple[FactoryRecord, ...]:
         async with self._transaction() as connection:
             return await factory_table.read(connection)
+
+    async def wait_change(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)  # it may come at another head
 
     async def reserve(self, campaign: str, factories: Collection[tuple[str, int]]) -> bool:
         async with self._transaction() as connection:
