@@ -123,7 +123,10 @@ async def test_no_minion_walks_again(play: Any) -> None:
 async def test_branches_end_as_well(play: Any) -> None:
     fence = Fence()
     chain = (
-        scenario("shop", minions=1).start().stage("visit", lambda it: it.then(Begun()).named("page")).iterate(10**6)
+        scenario("shop", minions=1)
+        .start()
+        .stage("visit", lambda it: it.then(Begun()).named("page"))
+        .iterate(10**6)
     )
     played = await play(chain, find_step=fence.find_step, meddle=fence.meddle)
     assert fence.late == played[Slot.MINIONS_ABORTED] == 1
