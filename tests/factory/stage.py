@@ -85,7 +85,8 @@ class Losable(MemoryTransport):
         await super().publish(topic, body)
 
     async def remove(self, topic: str) -> None:
-        self._raise()
+        if not self._is_closed:
+            self._raise()
         await super().remove(topic)
 
     def subscribe(self, topic: str) -> _Reading:  # type: ignore[override]

@@ -17,6 +17,7 @@ from qalipsis.cluster.messages import (
     DirectiveFailed,
     DirectiveIgnored,
     Farewell,
+    Fault,
     Final,
     Heartbeat,
     HeartbeatReply,
@@ -80,6 +81,41 @@ def test_one_campaign_follows_the_other(tmp_path: Path) -> None:
                 await stage.answer(await stage.direct(CloseCampaign(), campaign))
                 final = await stage.is_told(Final, campaign)
                 assert total(final, Slot.MINIONS_COMPLETED) == 4
+
+    play(test())
+
+
+def test_a_worker_that_died_is_replaced_for_the_next_campaign(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with Stage(tmp_path) as stage:
+            await stage.accept()
+            await stage.assign("c-1")
+            await asyncio.sleep(2)
+            stage.session._supervisor._handles[0].kill("was killed by the test")
+            fault = await stage.is_told(Fault)
+            assert fault.reason == "was killed by the test"
+            await stage.answer(await stage.direct(CloseCampaign()))
+            assert len((await stage.is_told(Final)).ledgers) == 2
+            await stage.assign("c-2", "quick")
+            await stage.is_told(ScenarioEnded, "c-2")
+            await stage.answer(await stage.direct(CloseCampaign(), "c-2"))
+            assert total(await stage.is_told(Final, "c-2"), Slot.MINIONS_COMPLETED) == 4
+
+    play(test())
+
+
+def test_a_replaced_worker_must_find_what_was_offered(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with Stage(tmp_path) as stage:
+            await stage.accept()
+            stage.session._supervisor._handles[0].kill("was killed by the test")
+            stage.file.write_text(stage.file.read_text().replace('"quick"', '"slow"'))
+            stage.listen_to("c-1")
+            await stage.to_node(assignment(), "c-1")
+            answer = await stage.answer(await stage.direct(DeclareMinions(minions={"walk": 4})))
+            assert isinstance(answer, DirectiveFailed)
+            assert "restart the factory" in answer.reason
+            assert isinstance(await stage.answer(await stage.direct(CloseCampaign())), DirectiveDone)
 
     play(test())
 

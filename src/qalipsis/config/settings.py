@@ -122,7 +122,9 @@ class GracefulShutdown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Factory:
-    node_id: Annotated[str | None, TEXT, "Name of this factory; unset: one is made up and kept."] = None
+    node_id: Annotated[
+        str | None, TEXT, "Name of this factory, no other has it; unset: the name of the machine."
+    ] = None
     zone: Annotated[str | None, TEXT, "Key of the zone this factory belongs to."] = None
     tags: Annotated[
         Mapping[str, str], table_of(TEXT), "Tags added to everything this factory measures, one key each."

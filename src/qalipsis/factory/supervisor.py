@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,9 +86,10 @@ class Supervisor:
         self._clock = clock
         self._make_body = make_body
         self._tell = tell
-        self._handles = tuple(
-            WorkerHandle(index, clock, self._on_word, self._on_lost) for index in range(workers)
-        )
+        self._handles = [self._make_handle(index) for index in range(workers)]
+        self._load: Load | None = None
+        self._found: Loaded | None = None
+        self._limit = inf
         self._walking: dict[str, set[int]] = {}
         self._ended_at: dict[str, float] = {}
         self._first_worker = 0
@@ -125,6 +127,7 @@ class Supervisor:
             properties=dict(properties),
             event_levels=None if event_levels is None else dict(event_levels),
         )
+        self._load = order
         first, *others = self._handles
         try:
             loaded = _loaded(await first.ask(order, LOAD_SECONDS))
@@ -142,15 +145,18 @@ class Supervisor:
                     "the workers found different scenarios in the same files",
                     "what a file defines must not depend on the process, on chance or on the time",
                 )
+        self._found = loaded
         return loaded
 
     def limit(self, until: float) -> None:
         """Let the workers send until then, in monotonic seconds: they look before each request."""
+        self._limit = until
         for handle in self._handles:
             handle.ledger.limit(until)
 
     async def prepare(self, assignment: AssignFactory, declared: DeclareMinions) -> None:
         """Open the scenarios everywhere; raises CampaignRefused when this machine cannot hold them."""
+        await self._replace_dead()
         self._walking = {
             scenario: {handle.index for handle in self._handles} for scenario in declared.minions
         }
@@ -282,6 +288,25 @@ class Supervisor:
         """End the workers and wait until their processes are gone."""
         await self._end_silence()
         await asyncio.gather(*(handle.aclose() for handle in self._handles))
+
+    def _make_handle(self, index: int) -> WorkerHandle:
+        return WorkerHandle(index, self._clock, self._on_word, self._on_lost)
+
+    async def _replace_dead(self) -> None:
+        """Start workers for those that died in a campaign before: what was offered to the heads is there."""
+        for index, handle in enumerate(self._handles):
+            if handle.is_alive or self._load is None:
+                continue
+            await handle.aclose()
+            self._handles[index] = replacement = self._make_handle(index)
+            replacement.ledger.limit(self._limit)
+            await replacement.open(self._make_body)
+            if await replacement.ask(self._load, LOAD_SECONDS) != self._found:
+                replacement.kill("found other scenarios than the factory has offered")
+                raise FactoryError(
+                    f"worker {index} was replaced, and found other scenarios in the files than before: "
+                    "restart the factory after changing them"
+                )
 
     async def _ask_all(self, order: Order) -> list[WorkerAnswer | None]:
         """The answers of all workers, None of those that are dead: that is told elsewhere."""

@@ -124,7 +124,7 @@ async def test_a_factory_and_a_head_work_with_the_documented_rights(
     factory = await opened(address_for("qalipsis-eu-1", restricted))
     head = await opened(address_for("qalipsis-head", restricted))
     to_head = (topics.HANDSHAKE, topics.feedback("c-1"))
-    to_factory = (topics.node("eu-1"), topics.directives("c-1", "eu-1"))
+    to_factory = (topics.node("eu-1", 1), topics.directives("c-1", "eu-1"))
     for publisher, reader, names in ((factory, head, to_head), (head, factory, to_factory)):
         for topic in names:
             for number in range(300):
@@ -152,7 +152,7 @@ async def test_a_factory_and_a_head_work_with_the_documented_rights(
         await subscription.aclose()
     for topic in (*to_head, *to_factory):
         await head.remove(topic)
-    await factory.remove(topics.node("eu-1"))
+    await factory.remove(topics.node("eu-1", 1))
 
 
 async def test_a_factory_works_at_a_cluster_with_the_documented_rights(
@@ -178,7 +178,7 @@ async def test_a_factory_works_at_a_cluster_with_the_documented_rights(
     ]
     for topic in (topics.HANDSHAKE, topics.feedback("c-1"), topics.feedback("c-2")):
         await factory.publish(topic, b"1")
-    for topic in (topics.node("eu-1"), topics.directives("c-1", "eu-1")):
+    for topic in (topics.node("eu-1", 1), topics.directives("c-1", "eu-1")):
         await head.publish(topic, b"1")
         (await asyncio.wait_for(anext(factory.subscribe(topic)), 10)).acknowledge()
 
@@ -207,8 +207,10 @@ async def test_a_factory_works_at_a_cluster_with_the_documented_rights(
         "XRANGE qalipsis:handshake - +",
         "XREADGROUP GROUP readers me STREAMS qalipsis:handshake >",
         "HSET {qalipsis:handshake}:receipts a 1",
-        "XREADGROUP GROUP readers me STREAMS qalipsis:node:eu-2 >",
-        "XADD qalipsis:node:eu-2 * a 1",
+        "XREADGROUP GROUP readers me STREAMS qalipsis:node:eu-2:1 >",
+        "XREADGROUP GROUP readers me STREAMS qalipsis:node:eu-10:1 >",
+        "XADD qalipsis:node:eu-2:1 * a 1",
+        "HSET {qalipsis:node:eu-2:1}:receipts a 1",
         "XADD qalipsis:{c-1}:dir:eu-2 * a 1",
         "XRANGE qalipsis:{c-1}:dir:eu-2 - +",
     ],

@@ -11,7 +11,7 @@ from qalipsis.cluster.redis import keys
     ("topic", "stream"),
     [
         (topics.HANDSHAKE, "qalipsis:handshake"),
-        (topics.node("eu-1"), "qalipsis:node:eu-1"),
+        (topics.node("eu-1", 7), "qalipsis:node:eu-1:7"),
         (topics.feedback("c-1"), "qalipsis:{c-1}:feedback"),
         (topics.directives("c-1", "eu-1"), "qalipsis:{c-1}:dir:eu-1"),
     ],
