@@ -249,6 +249,8 @@ class StopWanted(Struct, frozen=True, kw_only=True, tag="stop_wanted"):
 
     is_hard: bool
     by: str
+    aborter: str | None = None
+    """The user who asked for it."""
 
 
 Presence = Handshake | Heartbeat | Farewell

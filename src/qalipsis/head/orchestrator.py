@@ -89,6 +89,7 @@ class _Tick:
 class _Stop:
     is_hard: bool
     reason: str
+    aborter: str | None = None
 
 
 class Orchestrator:
@@ -120,6 +121,7 @@ class Orchestrator:
         self._book = Book()
         self._restarts: dict[str, int] = {}
         self._error: QalipsisError | None = None
+        self._aborter: str | None = None
         self._letters: list[Letter] = []
         self._watermarks: dict[tuple[str, int], int] = {}
         self._vigil = Vigil(office.heartbeat_s)
@@ -145,9 +147,12 @@ class Orchestrator:
                 self._finding.cancel()
                 await asyncio.wait([self._finding])
 
-    def stop(self, is_hard: bool, reason: str = "by the user") -> None:
-        """Stop softly, so that running passes end, or hard, so that everything is interrupted."""
-        self._events.put_nowait(_Stop(is_hard, reason))
+    def stop(self, is_hard: bool, reason: str = "by the user", aborter: str | None = None) -> None:
+        """Stop softly, so that running passes end, or hard, so that everything is interrupted.
+
+        The aborter is who asked for it, as the campaign is listed.
+        """
+        self._events.put_nowait(_Stop(is_hard, reason, aborter))
 
     async def _listen(self) -> None:
         async for letter in self._inbox.letters():
@@ -227,6 +232,7 @@ class Orchestrator:
             seconds=() if elapsed is None else self._progress.close_seconds(elapsed),
             checkpoint=self._freeze(),
             watermarks=self._watermarks,
+            aborter=self._aborter,
         )
         for letter in letters:
             letter.acknowledge()
@@ -329,6 +335,7 @@ class Orchestrator:
         before = self._campaign
         await self._step(life.StopRequested(asked.is_hard))
         if self._campaign != before:
+            self._aborter = self._aborter or asked.aborter
             how = "at once" if asked.is_hard else "softly"
             self._progress.messages.append(Message(severity="ABORT", text=f"stopped {how} {asked.reason}"))
 
@@ -380,7 +387,7 @@ class Orchestrator:
                 elif node in self._campaign.present:
                     await self._lose(node, "left before the campaign ended")
             case StopWanted():
-                await self._stop(_Stop(message.is_hard, message.by))
+                await self._stop(_Stop(message.is_hard, message.by, message.aborter))
             case _:
                 _log.warning("%s sent %s, which only factories read", node, type(message).__name__)
 
@@ -583,6 +590,7 @@ class Orchestrator:
             seconds=seconds,
             watermarks=self._watermarks,
             report=report,
+            aborter=self._aborter,
         )
         for letter in letters:
             letter.acknowledge()
@@ -596,6 +604,7 @@ class Orchestrator:
             self._epoch(),
             watermarks=self._watermarks,
             failure_reason=failure.reason,
+            aborter=self._aborter,
         )
         waiting = set(self._campaign.present)
         with suppress(TimeoutError):

@@ -70,7 +70,7 @@ class Driver(Protocol):
 
     async def run(self, found: bytes | None = None) -> Report: ...
 
-    def stop(self, is_hard: bool, reason: str = "by the user") -> None: ...
+    def stop(self, is_hard: bool, reason: str = "by the user", aborter: str | None = None) -> None: ...
 
 
 Conduct = Callable[[Tenure, CampaignRequest, Callable[[Live], None]], Driver]
@@ -188,12 +188,12 @@ class CampaignService:
             charge = self._charges.get(key)
         if is_terminal(record.state):
             return
-        await self._store.save_outcome(key, aborter=user)
         if charge is not None:
-            charge.driver.stop(is_hard, f"by {user}")
+            charge.driver.stop(is_hard, f"by {user}", user)
         else:
             # Whoever drives it reads this; when that head is dead, the one that takes the campaign over.
-            await self._publisher.say(topics.feedback(key), StopWanted(is_hard=is_hard, by=f"by {user}"), key)
+            wanted = StopWanted(is_hard=is_hard, by=f"by {user}", aborter=user)
+            await self._publisher.say(topics.feedback(key), wanted, key)
 
     async def record(self, key: str) -> CampaignRecord:
         """The campaign as it is listed; raises UnknownCampaign."""
