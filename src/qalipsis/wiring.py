@@ -8,7 +8,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -73,21 +73,17 @@ class RunRequest:
 
 
 class Run:
-    """A prepared campaign: its scenarios are loaded, nothing has started yet."""
+    """A prepared campaign: nothing has started yet."""
 
     def __init__(
-        self, session: Session, reception: Reception, orchestrator: Orchestrator, timeout_seconds: float
+        self, orchestrator: Orchestrator, accompany: Callable[[], Sequence[Coroutine[Any, Any, None]]]
     ) -> None:
-        self._session = session
-        self._reception = reception
         self._orchestrator = orchestrator
-        self._timeout_seconds = timeout_seconds
+        self._accompany = accompany
 
     async def wait(self) -> Report:
         """Run the campaign to its end; raises CampaignRefused or ServiceUnavailable when it cannot start."""
-        return await accompanied(
-            self._orchestrator.run(), self._reception.serve(), self._session.serve(self._timeout_seconds)
-        )
+        return await accompanied(self._orchestrator.run(), *self._accompany())
 
     def stop(self, hard: bool) -> None:
         """Softly: running passes end; hard: everything is interrupted. May be called again, at any time."""
@@ -124,12 +120,10 @@ async def open_run(
             lease_s=None,
             claim_lease_s=ALONE_LEASE_SECONDS,
         )
-        tenure = await _own(office, campaign)
+        reception, timeout = Reception(office, incarnation), settings.factory.handshake.timeout
         yield Run(
-            session,
-            Reception(office, incarnation),
-            Orchestrator(office, tenure, campaign, watch),
-            settings.factory.handshake.timeout,
+            Orchestrator(office, await _own(office, campaign), campaign, watch),
+            lambda: (reception.serve(), session.serve(timeout)),
         )
     finally:
         await session.aclose()
@@ -223,10 +217,10 @@ class Head:
         """Receive factories and drive campaigns, until the service is closed."""
         await accompanied(self.service.serve(), self._reception.serve())
 
-    async def run(self, campaign: CampaignRequest, watch: Callable[[Live], None]) -> Report:
-        """Run one campaign to its end, beside `serve`."""
+    async def prepare(self, campaign: CampaignRequest, watch: Callable[[Live], None]) -> Run:
+        """One campaign to be run instead of `serve`, as soon as its factories have come."""
         tenure = await _own(self._office, campaign)
-        return await Orchestrator(self._office, tenure, campaign, watch).run()
+        return Run(Orchestrator(self._office, tenure, campaign, watch), lambda: (self._reception.serve(),))
 
     async def dismiss_factories(self) -> None:
         """Have all factories end in order, for nothing more is to be run."""
@@ -272,7 +266,7 @@ async def open_head(settings: Settings) -> AsyncIterator[Head]:
                 lease_s=settings.head.lease,
                 claim_lease_s=settings.head.claim_lease,
             )
-            defaults = campaign_of(settings, environment(settings))
+            defaults = campaign_of(settings, environment())
             service = _service(office, defaults, is_alone=False)
             yield Head(office, Reception(office, incarnation), service, DatabaseKeys(database))
         finally:
@@ -331,12 +325,12 @@ def _resolved(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _campaign(request: RunRequest, workers: int) -> CampaignRequest:
-    known = environment(request.settings) | {"workers": workers, **request.environment}
+    known = environment() | {"workers": workers, **request.environment}
     # Its only factory is the one of this process.
     return replace(campaign_of(request.settings, known, request.patterns), required_factories=1)
 
 
-def environment(settings: Settings) -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """Where a head runs, for the report."""
     return {
         "qalipsis": version("qalipsis"),

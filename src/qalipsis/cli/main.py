@@ -35,6 +35,21 @@ def _standalone(parser: argparse.ArgumentParser) -> None:
     _run(parser)
 
 
+def _head(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "-a",
+        "--autostart",
+        action="store_true",
+        help="run one campaign as soon as campaign.required-factories have come, then end them and this",
+    )
+    add("--insecure", action="store_true", help="need no API key, even on an address that others reach")
+    arguments.add_selection(parser)
+    arguments.add_configuration(parser)
+    arguments.add_campaign(parser)
+    arguments.add_debug(parser)
+
+
 def _factory(parser: argparse.ArgumentParser) -> None:
     arguments.add_paths(parser)
     arguments.add_configuration(parser)
@@ -102,6 +117,7 @@ def _keys(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command("run", "run the scenarios of PATH at once, on this machine, and report", _run),
     Command("standalone", "serve the REST API, head and factory in one process, until Ctrl-C", _standalone),
+    Command("head", "serve the REST API of a cluster and drive its factories, until Ctrl-C", _head),
     Command("factory", "offer the scenarios of PATH to the heads of a cluster, and run their load", _factory),
     Command("list", "show the scenarios of PATH", _list),
     Command("validate", "check the scenarios and the configuration, and show every mistake", _list),
@@ -114,6 +130,7 @@ COMMANDS = (
 RUNNERS = {
     "run": "qalipsis.cli.run:run",
     "standalone": "qalipsis.cli.run:standalone",
+    "head": "qalipsis.cli.head:head",
     "factory": "qalipsis.cli.factory:factory",
     "list": "qalipsis.cli.listing:show",
     "validate": "qalipsis.cli.listing:validate",

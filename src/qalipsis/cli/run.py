@@ -19,6 +19,7 @@ from qalipsis.cli.report_files import ReportFiles
 from qalipsis.cli.streams import show
 from qalipsis.config.loader import Configuration, load
 from qalipsis.config.logs import set_up_logging
+from qalipsis.config.settings import Settings
 from qalipsis.errors import QalipsisError
 from qalipsis.reports import text
 from qalipsis.reports.model import Report
@@ -71,8 +72,13 @@ def run_campaign(
     )
     is_live = export.console_live.enabled is not False and not options.no_live
     report = run_on_a_loop(_campaign(request, is_live))
+    return conclude(report, files, configuration.settings)
+
+
+def conclude(report: Report, files: ReportFiles, settings: Settings) -> int:
+    """Write the report and show it; returns the exit code of the campaign."""
     written, failures = files.write(report)
-    if export.console.enabled:
+    if settings.report.export.console.enabled:
         show(_text(report, written))
     if failures:
         raise QalipsisError("the campaign ended, but not its report: " + "; ".join(failures))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import socket
 import sys
-from typing import Final
+from typing import Final, Protocol
 
 from qalipsis.cli.exit_codes import ExitCode
 from qalipsis.cli.interruption import interruption
@@ -18,6 +19,7 @@ from qalipsis.config.settings import Settings
 from qalipsis.head.api.access import Gate, is_loopback
 from qalipsis.head.api.app import make_app
 from qalipsis.head.api.server import ApiServer, listen
+from qalipsis.head.api_keys import KeyRing
 from qalipsis.head.service import CampaignService
 from qalipsis.wiring import RunRequest, open_standalone
 
@@ -39,24 +41,36 @@ def serve(configuration: Configuration, options: argparse.Namespace) -> int:
 
 async def _serve(request: RunRequest, is_insecure: bool) -> None:
     settings = request.settings
-    host = settings.server.host or HOST
-    with listen(host, settings.server.port) as listener:
+    with listen(settings.server.host or HOST, settings.server.port) as listener:
         async with open_standalone(request) as standalone:
-            is_local = is_loopback(host)
-            gate = Gate(
-                standalone.keys,
-                needs_key=not is_local and not is_insecure,
-                host=host if is_local else None,
-                origins=settings.server.cors.origins,
-            )
-            validation = settings.campaign.configuration.validation
-            server = ApiServer(make_app(standalone.service, gate, settings.server, validation), listener)
-            _announce(settings, server, gate)
-            stopping = _Stopping()
-            with interruption(stopping.ask):
-                await accompanied(
-                    stopping.carry_out(standalone.service, server), standalone.serve(), server.serve()
-                )
+            await serve_api(standalone, listener, settings, is_insecure=is_insecure)
+
+
+class Served(Protocol):
+    """A head, whether its factories are here or elsewhere."""
+
+    service: CampaignService
+    keys: KeyRing
+
+    async def serve(self) -> None: ...
+
+
+async def serve_api(head: Served, listener: socket.socket, settings: Settings, *, is_insecure: bool) -> None:
+    """Serve the head and its REST API on the open socket until Ctrl-C."""
+    host = listener.getsockname()[0]
+    is_local = is_loopback(host)
+    gate = Gate(
+        head.keys,
+        needs_key=not is_local and not is_insecure,
+        host=host if is_local else None,
+        origins=settings.server.cors.origins,
+    )
+    validation = settings.campaign.configuration.validation
+    server = ApiServer(make_app(head.service, gate, settings.server, validation), listener)
+    _announce(settings, server, gate)
+    stopping = _Stopping()
+    with interruption(stopping.ask):
+        await accompanied(stopping.carry_out(head.service, server), head.serve(), server.serve())
 
 
 def _announce(settings: Settings, server: ApiServer, gate: Gate) -> None:

@@ -1,0 +1,82 @@
+"""`head`: what people and CI speak to; it drives the factories of a cluster, and runs no user code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Final
+
+from qalipsis.cli import arguments
+from qalipsis.cli.arguments import UsageError
+from qalipsis.cli.exit_codes import ExitCode
+from qalipsis.cli.interruption import interruption
+from qalipsis.cli.loop import run_on_a_loop
+from qalipsis.cli.progress import progress
+from qalipsis.cli.report_files import ReportFiles
+from qalipsis.cli.run import conclude
+from qalipsis.cli.serve import serve_api
+from qalipsis.cli.streams import tell
+from qalipsis.config.loader import Configuration, load
+from qalipsis.config.logs import set_up_logging
+from qalipsis.config.settings import Settings
+from qalipsis.errors import ConfigurationError
+from qalipsis.head.api.server import listen
+from qalipsis.reports.model import Report
+from qalipsis.wiring import broker_of, campaign_of, environment, open_head
+
+HOST: Final = "0.0.0.0"
+
+
+def head(options: argparse.Namespace) -> int:
+    """Serve the REST API until Ctrl-C; with --autostart run one campaign and return its exit code."""
+    configuration = load(overrides=arguments.overrides(options))
+    settings = configuration.settings
+    set_up_logging(settings.logging, sys.stderr)
+    _warn_of_unknown_keys(configuration)
+    if options.autostart:
+        return _autostart(settings, options)
+    for name in ("scenarios", "report_dir"):
+        if getattr(options, name):
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--{option} belongs to --autostart: over the REST API, each campaign says what it runs"
+            )
+    run_on_a_loop(_serve(settings, options.insecure))
+    return ExitCode.SUCCESSFUL
+
+
+def _autostart(settings: Settings, options: argparse.Namespace) -> int:
+    files = ReportFiles(settings.report.export, options.report_dir)
+    is_live = settings.report.export.console_live.enabled is not False and not options.no_live
+    report = run_on_a_loop(_run(settings, arguments.patterns(options), is_live))
+    return conclude(report, files, settings)
+
+
+async def _run(settings: Settings, patterns: tuple[str, ...], is_live: bool) -> Report:
+    async with open_head(settings) as here:
+        needed = settings.campaign.required_factories
+        tell(
+            f"waiting for {needed} {'factory' if needed == 1 else 'factories'} through {broker_of(settings)}"
+        )
+        with progress(is_live) as watch:
+            run = await here.prepare(campaign_of(settings, environment(), patterns), watch)
+            try:
+                with interruption(run.stop):
+                    return await run.wait()
+            finally:
+                await here.dismiss_factories()
+
+
+async def _serve(settings: Settings, is_insecure: bool) -> None:
+    with listen(settings.server.host or HOST, settings.server.port) as listener:
+        async with open_head(settings) as here:
+            tell(f"this head meets its factories through {broker_of(settings)}")
+            await serve_api(here, listener, settings, is_insecure=is_insecure)
+
+
+def _warn_of_unknown_keys(configuration: Configuration) -> None:
+    """Keys that scenarios read are known to factories only, and both may have the same file."""
+    try:
+        configuration.check_unknown(())
+    except ConfigurationError as error:
+        tell(f"unless scenarios of a factory read them, these keys are unknown: {error}")
