@@ -60,8 +60,17 @@ def test_what_a_lost_worker_did_not_end_is_dealt_to_its_zone() -> None:
     assert minions_in(of, [each.what for each in found.book.taken]) == [(1, n) for n in range(4, 10)]
 
 
+def test_where_no_zones_were_asked_for_another_zone_helps_out() -> None:
+    found = redistribute(
+        assignment(), Book(), {0: {"shop": row(minions_started=7, minions_completed=3)}}, range(6)
+    )
+    assert (found.restarted, found.stranded) == ({0: {"shop": 7}}, {})
+    assert set(found.directives) == {"a", "b"}
+
+
 def test_a_zone_without_a_living_worker_leaves_its_minions_behind() -> None:
-    of = assignment()
+    zones = {zone: 50 for _, _, zone in FLEET}
+    of = assignment(20, requested={"shop": ScenarioRequest(zones=zones)})
     found = redistribute(of, Book(), {0: {"shop": row(minions_started=7, minions_completed=3)}}, range(6))
     assert found.stranded == {0: {"shop": 7}}
     assert (found.directives, found.restarted, found.book.round) == ({}, {}, 0)

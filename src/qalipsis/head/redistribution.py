@@ -1,4 +1,6 @@
-"""Who starts the minions of lost workers again: living workers of the same zone, each an even part."""
+"""Who starts the minions of lost workers again: living workers, of the same zone if there are, each an even
+part.
+"""
 
 from __future__ import annotations
 
@@ -85,8 +87,8 @@ def redistribute(
     restarted: dict[int, dict[str, int]] = {}
     stranded: dict[int, dict[str, int]] = {}
     for worker in lost:
-        neighbours = [each for each in able if assignment.zone(each) == assignment.zone(worker)]
         for scenario in assignment.minions:
+            neighbours = _neighbours(assignment, worker, scenario, able)
             counts = losses[worker].get(scenario, _NOTHING)
             left = _left(assignment, held(assignment, book, worker, scenario), scenario, counts)
             minions = _minions(assignment, scenario, left.minions)
@@ -128,6 +130,14 @@ def held(assignment: Assignment, book: Book, worker: int, scenario: str) -> Take
             *(each.what for each in book.taken if each.worker == worker and each.scenario == scenario),
         ]
     )
+
+
+def _neighbours(assignment: Assignment, worker: int, scenario: str, able: list[int]) -> list[int]:
+    """Who may start the minions of a worker again: those of its zone. When nobody is left there, all others
+    may, unless the scenario was asked for zone by zone.
+    """
+    near = [each for each in able if assignment.zone(each) == assignment.zone(worker)]
+    return near if near or scenario in assignment.shares else able
 
 
 def _left(assignment: Assignment, whole: Takeover, scenario: str, counts: Sequence[int]) -> Takeover:
