@@ -90,7 +90,7 @@ async def open_run(
     settings = request.settings
     clock = SystemClock() if kit is None else kit.make_clock(None)
     incarnation = time.time_ns() // 1_000_000
-    transport, store = MemoryTransport(), MemoryStore()
+    transport, store = MemoryTransport(), MemoryStore(keeps_meters=False)
     workers = _workers(settings.factory.workers) if kit is None else 0
     session = _session(settings, transport, clock, incarnation, workers, kit)
     try:

@@ -54,7 +54,9 @@ class MemoryStore:
     Nothing here awaits, so that each call is one transaction.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, *, keeps_meters: bool = True) -> None:
+        """Meters take memory each second; where nobody will ask for them, they are not kept."""
+        self._keeps_meters = keeps_meters
         self.states: dict[str, list[tuple[str, float]]] = {}
         self.reports: dict[str, Report] = {}
         self._clock = clock or SystemClock()
@@ -213,13 +215,22 @@ class MemoryStore:
 
     async def save_meters(self, campaign: str, meters: Sequence[Meter]) -> None:
         kept = self._kept.get(campaign) or self._keep(NewCampaign(key=campaign, name=campaign))
-        for meter in meters:
+        for meter in meters if self._keeps_meters else ():
             series = (meter.scenario, meter.name, tuple(sorted(meter.tags.items())), meter.at)
             kept.meters.setdefault(series, finite(meter))
 
     async def meters(self, query: MeterQuery) -> tuple[Meter, ...]:
         found = sorted(self._matching(query), key=lambda meter: meter.at)
         return tuple(found[: query.limit])
+
+    async def meter_samples(self, campaigns: Sequence[str], limit: int) -> tuple[Meter, ...]:
+        kept = {
+            (campaign, *series[:-1]): meter
+            for campaign in campaigns
+            if campaign in self._kept
+            for series, meter in self._kept[campaign].meters.items()
+        }
+        return tuple(islice(kept.values(), limit))
 
     async def aclose(self) -> None:
         return None

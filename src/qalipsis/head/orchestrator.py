@@ -392,6 +392,7 @@ class Orchestrator:
         for second in seconds:
             self._live.add(second, self._tally)
         await self._store.save_seconds(self._campaign.key, seconds)
+        await self._store.save_meters(self._campaign.key, self._tally.take_meters(self._started_at()))
 
     def _check_conditions(self) -> None:
         for each in check(self._scenarios, self._tally.aggregate):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from qalipsis.head.load import Load
+from qalipsis.head.meter_rows import MeterRows
+from qalipsis.head.meter_series import Meter
 from qalipsis.metrics.aggregate import CampaignAggregate
 from qalipsis.metrics.health import InjectorHealth
 from qalipsis.metrics.snapshot import Snapshot, WorkerHealth
@@ -38,6 +40,7 @@ class Tally:
         self.aggregate = CampaignAggregate()
         self.workers: dict[Place, WorkerTally] = {}
         self._load = Load()
+        self._meters = MeterRows()
 
     def add_worker(self, place: Place, pid: int) -> None:
         """A worker belongs to the campaign."""
@@ -74,8 +77,13 @@ class Tally:
         """What is left, at the end of the campaign."""
         return tuple(self._close(t) for t in self.aggregate.open_seconds())
 
+    def take_meters(self, started_at: float) -> tuple[Meter, ...]:
+        """The meters of the seconds closed since the last call; the campaign started at this instant."""
+        return self._meters.take(started_at)
+
     def _close(self, t: int) -> Second:
         figures, load = self.aggregate.close_second(t), self._load.take(t)
+        self._meters.add(figures, load, self.aggregate.meters())
         return Second(
             t_s=float(t),
             offered_per_s=float(load.offered),

@@ -401,6 +401,13 @@ async def check_meters(store: Store) -> None:
     assert list(found) == [expected[3], expected[5]]
     assert list(await store.meters(MeterQuery(campaigns=(one,), limit=3))) == expected[:3]
     assert await store.meters(MeterQuery(campaigns=())) == ()
+    samples = await store.meter_samples((one, other, _key()), 100)
+    assert sorted((each.name, each.scenario, each.tags.get("zone")) for each in samples) == [
+        ("latency", "", None),
+        ("latency", "buy", "z"),
+        ("sent", "buy", "z"),
+    ]
+    assert len(await store.meter_samples((one, other), 2)) == 2
 
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 import msgspec
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_METERS
@@ -41,6 +41,18 @@ async def read(connection: AsyncConnection, query: MeterQuery) -> tuple[Meter, .
         .order_by(_ROW.at, _ROW.id)
         .limit(query.limit)
     )
+    return tuple(Meter(**row._mapping) for row in rows)
+
+
+async def samples(connection: AsyncConnection, campaigns: Sequence[str], limit: int) -> tuple[Meter, ...]:
+    newest = (
+        select(func.max(_ROW.id))
+        .join(CAMPAIGN, CAMPAIGN.c.id == _ROW.campaign_id)
+        .where(CAMPAIGN.c.key.in_(campaigns))
+        .group_by(_ROW.campaign_id, _ROW.series)
+        .limit(limit)
+    )
+    rows = await connection.execute(select(*_COLUMNS).where(_ROW.id.in_(newest)).order_by(_ROW.id))
     return tuple(Meter(**row._mapping) for row in rows)
 
 
