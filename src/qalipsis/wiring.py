@@ -8,7 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +29,7 @@ from qalipsis.factory.supervisor import MakeBody
 from qalipsis.factory.worker_process import WorkerProcess
 from qalipsis.factory.worker_task import WorkerTask
 from qalipsis.head.api_keys import KeyRing
+from qalipsis.head.data_desk import DataDesk
 from qalipsis.head.limits import Limits
 from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
 from qalipsis.head.reception import Reception
@@ -116,10 +117,12 @@ class Standalone:
         reception: Reception,
         service: CampaignService,
         keys: KeyRing,
+        desk: DataDesk,
         timeout_seconds: float,
     ) -> None:
         self.service = service
         self.keys = keys
+        self.desk = desk
         self._session = session
         self._reception = reception
         self._timeout_seconds = timeout_seconds
@@ -140,6 +143,8 @@ async def open_standalone(request: RunRequest) -> AsyncIterator[Standalone]:
     # An extra, and slow to import: `qalipsis run` must not wait for it.
     from qalipsis.head.database.database import open_database
     from qalipsis.head.database.key_table import DatabaseKeys
+    from qalipsis.head.database.report_table import DatabaseReports
+    from qalipsis.head.database.series_table import DatabaseSeries
     from qalipsis.head.database.store import DatabaseStore
 
     settings, clock, transport = request.settings, SystemClock(), MemoryTransport()
@@ -163,9 +168,16 @@ async def open_standalone(request: RunRequest) -> AsyncIterator[Standalone]:
                 head=f"{socket.gethostname()}-{incarnation}",
                 is_alone=settings.datasource.host is None,
             )
-            yield Standalone(
-                session, reception, service, DatabaseKeys(database), settings.factory.handshake.timeout
-            )
+            desk = DataDesk(store, DatabaseSeries(database), DatabaseReports(database))
+            async with aclosing(desk):
+                yield Standalone(
+                    session,
+                    reception,
+                    service,
+                    DatabaseKeys(database),
+                    desk,
+                    settings.factory.handshake.timeout,
+                )
     finally:
         await session.aclose()
         await transport.aclose()

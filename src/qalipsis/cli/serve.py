@@ -50,7 +50,9 @@ async def _serve(request: RunRequest, is_insecure: bool) -> None:
                 origins=settings.server.cors.origins,
             )
             validation = settings.campaign.configuration.validation
-            server = ApiServer(make_app(standalone.service, gate, settings.server, validation), listener)
+            server = ApiServer(
+                make_app(standalone.service, gate, settings.server, validation, standalone.desk), listener
+            )
             _announce(settings, server, gate)
             stopping = _Stopping()
             with interruption(stopping.ask):

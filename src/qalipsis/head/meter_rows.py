@@ -61,7 +61,7 @@ class MeterRows:
         return tuple(replace(meter, at=moment(started_at + t)) for t, meter in taken)
 
     def _of_author(self, totals: MeterTotals) -> Meter | None:
-        """What changed in this second; None when nothing did. A gauge holds its value while nobody sets it."""
+        """What changed in this second; None when nothing did. A gauge keeps its value till it is set."""
         key = (totals.scenario, totals.name)
         known_count, known_sum = self._before.get(key, (0.0, 0.0))
         made = Meter(name=totals.name, at=_START, type=totals.type, scenario=totals.scenario)

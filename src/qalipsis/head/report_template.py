@@ -84,7 +84,7 @@ def page_of(reports: Iterable[ReportTemplate], query: ReportQuery, user: str) ->
         return value is None, value.casefold() if isinstance(value, str) else value or 0
 
     found.sort(key=lambda each: each.reference)
-    found.sort(key=key, reverse=query.descending)  # type: ignore[arg-type]  # all of one type
+    found.sort(key=key, reverse=query.descending)
     first = query.page * query.size
     return Page(tuple(found[first : first + query.size]), query.page, query.size, len(found))
 

@@ -51,6 +51,7 @@ class Curve:
 
     points: tuple[Point, ...]
     summary: Summary
+    width_seconds: float
 
 
 def width_for(longest_seconds: float) -> int:
@@ -93,7 +94,7 @@ class Aggregation:
             value = bucket.value(self._operation)
             points.append(Point(start=start, elapsed=elapsed, campaign=campaign, value=value))
         total = everything.value(self._operation) if everything.values else None
-        return Curve(tuple(points), Summary(value=total, measurements=len(everything.values)))
+        return Curve(tuple(points), Summary(value=total, measurements=len(everything.values)), self._width)
 
 
 def default_field(meter: Meter) -> str:

@@ -22,8 +22,11 @@ from qalipsis.head.api.app import make_app
 from qalipsis.head.api_keys import ApiKey
 from qalipsis.head.campaign import Phase
 from qalipsis.head.campaign_list import moment
+from qalipsis.head.data_desk import DataDesk
 from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
 from qalipsis.head.reception import Reception, Sighting
+from qalipsis.head.report_store import MemoryReports
+from qalipsis.head.series_store import MemorySeries
 from qalipsis.head.service import CampaignService
 from qalipsis.head.store import MemoryStore
 from qalipsis.plan.model import ScenarioDescriptor, StepDescriptor
@@ -112,7 +115,8 @@ class Desk:
         )
         gate = Gate(self.ring, needs_key, None if needs_key else "127.0.0.1", origins)
         server = Server(cors=Cors(origins=tuple(origins)))
-        self.app: Litestar = make_app(self.service, gate, server, CampaignValidation())
+        self.data = DataDesk(self.store, MemorySeries(), MemoryReports())
+        self.app: Litestar = make_app(self.service, gate, server, CampaignValidation(), self.data)
 
     def welcome(self) -> None:
         """A factory has come, with two scenarios."""
@@ -160,6 +164,7 @@ async def open_client(desk: Desk, **headers: str) -> AsyncIterator[httpx.AsyncCl
         async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers) as client:
             yield client
     finally:
+        await desk.data.aclose()
         working.cancel()
         await asyncio.wait([working])
 

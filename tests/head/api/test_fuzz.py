@@ -14,13 +14,13 @@ from qalipsis.head.api.app import make_app
 from tests.head.api.desk import Desk
 
 CASES = 20
-"""Of each operation, some 400 in all."""
+"""Of each operation, some 800 in all."""
 
 
 def test_no_request_makes_the_api_fail() -> None:
     desk = Desk()
     desk.welcome()
-    app = make_app(desk.service, Gate(desk.ring, False, None), Server(), CampaignValidation())
+    app = make_app(desk.service, Gate(desk.ring, False, None), Server(), CampaignValidation(), desk.data)
     described = schemathesis.openapi.from_asgi("/api/openapi.json", app)
     operations = [found.ok() for found in described.get_all_operations()]
     assert len(operations) > 15

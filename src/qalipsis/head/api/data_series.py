@@ -18,8 +18,8 @@ from qalipsis.head import data_series
 from qalipsis.head.api.access import User
 from qalipsis.head.api.leniency import DataRequest, PatchRequest, split
 from qalipsis.head.campaign_list import Page as Listed
-from qalipsis.head.data_series import DATA_TYPES, DataSeries, Filter, SeriesQuery, matches_words
 from qalipsis.head.data_desk import DataDesk
+from qalipsis.head.data_series import DATA_TYPES, DataSeries, Filter, SeriesQuery, matches_words
 from qalipsis.head.meter_filter import FIELDS, figure
 from qalipsis.head.meter_rows import LATENCY
 from qalipsis.head.meter_series import Meter
@@ -47,7 +47,7 @@ class _Payload(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SeriesFilter(_Payload, frozen=True, kw_only=True):
-    """`operator` is IS, IS_NOT, IS_IN, IS_NOT_IN, IS_LIKE, IS_NOT_LIKE, or a comparison such as IS_LOWER_THAN."""
+    """`operator` is IS, IS_IN, IS_LIKE, each also with NOT, or a comparison such as IS_LOWER_THAN."""
 
     name: str
     operator: str
@@ -77,13 +77,13 @@ class SeriesChange(_Payload, frozen=True, kw_only=True):
     data_type: str | UnsetType = UNSET
     value_name: str | UnsetType = UNSET
     sharing_mode: str | UnsetType = UNSET
-    color: str | None | UnsetType = UNSET
+    color: str | UnsetType | None = UNSET
     filters: tuple[SeriesFilter, ...] | UnsetType = UNSET
-    field_name: str | None | UnsetType = UNSET
-    aggregation_operation: str | None | UnsetType = UNSET
-    timeframe_unit: str | None | UnsetType = UNSET
-    display_format: str | None | UnsetType = UNSET
-    color_opacity: int | None | UnsetType = UNSET
+    field_name: str | UnsetType | None = UNSET
+    aggregation_operation: str | UnsetType | None = UNSET
+    timeframe_unit: str | UnsetType | None = UNSET
+    display_format: str | UnsetType | None = UNSET
+    color_opacity: int | UnsetType | None = UNSET
     version: datetime | UnsetType = UNSET
 
 
@@ -147,9 +147,7 @@ async def list_series(
 
 
 @get("/data-series/{reference:str}", opt=_READ, tags=["data series"])
-async def show_series(
-    reference: FromPath[str], desk: NamedDependency[DataDesk], request: _Request
-) -> Series:
+async def show_series(reference: FromPath[str], desk: NamedDependency[DataDesk], request: _Request) -> Series:
     """One data series."""
     return series_of(await desk.series.get(reference, request.user.name))
 
@@ -268,9 +266,7 @@ def sort_of(text: str, allowed: Sequence[str]) -> tuple[str, bool]:
 
 
 def _filters(filters: Sequence[SeriesFilter]) -> tuple[Filter, ...]:
-    return tuple(
-        Filter(name=each.name, operator=each.operator.upper(), value=each.value) for each in filters
-    )
+    return tuple(Filter(name=each.name, operator=each.operator.upper(), value=each.value) for each in filters)
 
 
 def _has_data(kind: str) -> bool:

@@ -87,9 +87,7 @@ async def aggregate(
     """Each data series over these campaigns, in buckets that are aligned with the start of each."""
     found = await desk.series.find(split(series, MOST_SERIES, "series"), request.user.name)
     width = None if timeframe is None else _length("timeframe", timeframe, 1.0)
-    curves = await desk.time_series.aggregate(
-        found, _scope(campaigns, scenarios, zones, since, until), width
-    )
+    curves = await desk.time_series.aggregate(found, _scope(campaigns, scenarios, zones, since, until), width)
     return {reference: _values(curve) for reference, curve in curves.items()}
 
 

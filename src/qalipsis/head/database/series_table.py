@@ -39,9 +39,7 @@ class DatabaseSeries:
                 .values(**_values(series), creation=from_now(), version=from_now())
                 .on_conflict_do_nothing(index_elements=["reference"])
             )
-            found = await connection.execute(
-                select(*_COLUMNS).where(_ROW.reference == series.reference)
-            )
+            found = await connection.execute(select(*_COLUMNS).where(_ROW.reference == series.reference))
             return _series(found.one())
 
     async def replace(self, series: DataSeries) -> DataSeries:
