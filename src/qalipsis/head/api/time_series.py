@@ -37,6 +37,7 @@ _CampaignList = Annotated[_List, QueryParameter(name="campaigns", max_items=MOST
 _ScenarioList = Annotated[_List | None, QueryParameter(name="scenarios", max_items=MOST_SCENARIOS)]
 _ZoneList = Annotated[_List | None, QueryParameter(name="zones", max_items=MOST_SCENARIOS)]
 _From = Annotated[datetime | None, QueryParameter(name="from")]
+_Until = Annotated[datetime | None, QueryParameter(name="until")]
 _Timeframe = Annotated[str | None, QueryParameter(max_length=50)]
 
 
@@ -81,7 +82,7 @@ async def aggregate(
     scenarios: _ScenarioList = None,
     zones: _ZoneList = None,
     since: _From = None,
-    until: datetime | None = None,
+    until: _Until = None,
     timeframe: _Timeframe = None,
 ) -> dict[str, Values]:
     """Each data series over these campaigns, in buckets that are aligned with the start of each."""
@@ -98,7 +99,7 @@ async def search(
     series: _SeriesList,
     campaigns: _CampaignList,
     since: Annotated[datetime, QueryParameter(name="from")],
-    until: datetime,
+    until: Annotated[datetime, QueryParameter(name="until")],
     scenarios: _ScenarioList = None,
     zones: _ZoneList = None,
     page: Annotated[int, QueryParameter(ge=0, le=MOST_PAGES)] = 0,
@@ -118,7 +119,7 @@ async def search(
 async def count_outcomes(
     desk: NamedDependency[DataDesk],
     since: _From = None,
-    until: datetime | None = None,
+    until: _Until = None,
     time_offset: Annotated[int, QueryParameter(name="timeOffset", ge=-24, le=24)] = 0,
     timeframe: Annotated[str, QueryParameter(max_length=50)] = "PT24H",
 ) -> list[Period]:
