@@ -26,6 +26,10 @@ class Busy(QalipsisError):
     """Too much is being done already."""
 
 
+class TooMuch(QalipsisError):
+    """More than there is room for; the message says what to ask for instead."""
+
+
 class Invalid(QalipsisError):
     """Every problem of what was sent."""
 

@@ -13,7 +13,7 @@ import msgspec
 
 from qalipsis.errors import QalipsisError
 from qalipsis.head.data_series import new_reference
-from qalipsis.head.refusals import Busy, NotReady, NotThere
+from qalipsis.head.refusals import Busy, NotReady, NotThere, TooMuch
 from qalipsis.head.report_document import document_of
 from qalipsis.head.report_shelf import ReportShelf
 from qalipsis.head.report_store import ReportStore
@@ -32,7 +32,9 @@ from qalipsis.head.time_series_reader import Scope, TimeSeriesReader
 from qalipsis.reports.document import Document
 
 MOST_WAITING: Final = 10
-COMMAND: Final = (sys.executable, "-I", "-m", "qalipsis.reports.pdf")
+MOST_LINES: Final = 300
+"""Of all diagrams and tables of a report together, one of each data series and campaign."""
+COMMAND: Final = (sys.executable, "-P", "-m", "qalipsis.reports.pdf")
 UNEXPECTED: Final = "an unexpected error occurred, the log of the head says more"
 
 _log = logging.getLogger(__name__)
@@ -122,6 +124,12 @@ class ReportRenderer:
     async def _document(self, task: ReportTask, report: ReportTemplate) -> Document:
         resolved = await self._shelf.resolve(report, task.creator)
         series = {each.reference: each for _, those in resolved.components for each in those}
+        lines = sum(len(those) for _, those in resolved.components) * len(resolved.campaigns)
+        if lines > MOST_LINES:
+            raise TooMuch(
+                f"there are {lines} lines to draw, and {MOST_LINES} are possible: choose fewer "
+                "campaigns or data series"
+            )
         # All scenarios are meant without patterns, those that have been forgotten included.
         scenarios = resolved.scenarios if report.scenario_names_patterns else ()
         curves = {}
@@ -129,7 +137,9 @@ class ReportRenderer:
             if report.scenario_names_patterns and not scenarios:
                 raise NotThere("no scenario of these campaigns matches the patterns of the report")
             scope = Scope(campaigns=(campaign.key,), scenarios=scenarios)
-            curves[campaign.key] = await self._time_series.aggregate(tuple(series.values()), scope)
+            curves[campaign.key] = await self._time_series.aggregate(
+                tuple(series.values()), scope, is_drawn=True
+            )
         return document_of(resolved, curves, datetime.now(UTC), task.creator)
 
     async def _draw(self, document: Document) -> bytes:

@@ -10,7 +10,7 @@ import msgspec
 
 from qalipsis.head.campaign_list import CampaignQuery, CampaignRecord, Page
 from qalipsis.head.data_series import DataSeries, new_reference
-from qalipsis.head.refusals import Busy
+from qalipsis.head.refusals import TooMuch
 from qalipsis.head.report_store import ReportStore
 from qalipsis.head.report_template import (
     MOST_CAMPAIGNS,
@@ -67,7 +67,7 @@ class ReportShelf:
         """Keep it under a new reference."""
         await self._check(report, report.creator)
         if len(await self._reports.all()) >= MOST_REPORTS:
-            raise Busy(f"there are {MOST_REPORTS} reports already; delete some of them first")
+            raise TooMuch(f"there are {MOST_REPORTS} reports already; delete some of them first")
         return await self._reports.add(msgspec.structs.replace(report, reference=new_reference()))
 
     async def replace(

@@ -17,7 +17,7 @@ from qalipsis.head.data_series import (
     new_reference,
     page_of,
 )
-from qalipsis.head.refusals import Busy
+from qalipsis.head.refusals import TooMuch
 from qalipsis.head.series_store import SeriesStore, changed_meanwhile
 from qalipsis.head.sharing import check_changed, check_seen
 
@@ -54,7 +54,7 @@ class SeriesShelf:
         """Keep it under a new reference."""
         series = check(replace(series, reference=new_reference()))
         if len(await self._all()) > MOST_SERIES:
-            raise Busy(f"there are {MOST_SERIES} data series already; delete some of them first")
+            raise TooMuch(f"there are {MOST_SERIES} data series already; delete some of them first")
         return await self._store.add(series)
 
     async def change(self, reference: str, changes: Mapping[str, Any], user: str) -> DataSeries:

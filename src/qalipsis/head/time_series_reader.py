@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from qalipsis.head.data_series import DataSeries
 from qalipsis.head.meter_filter import test_of
 from qalipsis.head.meter_rows import NAMES
 from qalipsis.head.meter_series import Meter, MeterQuery
-from qalipsis.head.refusals import Busy
+from qalipsis.head.refusals import TooMuch
 from qalipsis.head.sharing import not_there
 from qalipsis.head.store import Store
 from qalipsis.head.time_series import Aggregation, Curve, width_for
@@ -42,33 +43,44 @@ class Scope:
 
 
 class TimeSeriesReader:
-    """Raises NotThere for unknown campaigns, Busy when a request asks for too much."""
+    """Raises NotThere for unknown campaigns, TooMuch when a request asks for too much."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def aggregate(
-        self, series: Sequence[DataSeries], scope: Scope, width_seconds: float | None = None
+        self,
+        series: Sequence[DataSeries],
+        scope: Scope,
+        width_seconds: float | None = None,
+        *,
+        is_drawn: bool = False,
     ) -> dict[str, Curve]:
         """The curve of each series by its reference.
 
-        Buckets are as wide as asked for, else as the series says, else as suits the longest campaign.
+        Buckets are as wide as asked for, else as the series says, else as suits the longest campaign. What is
+        drawn is not finer than suits it, for nobody would see more.
         """
         campaigns = [await self._campaign(key) for key in dict.fromkeys(scope.campaigns)]
         starts = {each.key: each.start or each.creation for each in campaigns}
         longest = max((_length(each) for each in campaigns), default=0.0)
         sums = {}
         for each in series:
-            width = width_seconds or _own_width(each) or width_for(longest)
+            suited = width_for(longest)
+            own = _own_width(each) or suited
+            width = width_seconds or (max(own, suited) if is_drawn else own)
             if longest / width > MOST_POINTS:
-                raise Busy(f"more than {MOST_POINTS} points would be the answer; choose a longer timeframe")
+                raise TooMuch(
+                    f"more than {MOST_POINTS} points would be the answer; choose a longer timeframe"
+                )
             sums[each.reference] = Aggregation(each, starts, width)
         names = {each.value_name for each in series if each.data_type == "METERS"}
         if names:
             async for campaign, meter in self._read(scope, names):
                 for aggregation in sums.values():
                     aggregation.add(campaign, meter)
-        return {reference: aggregation.curve() for reference, aggregation in sums.items()}
+        # Of many values, sorting alone would hold up everybody else.
+        return await asyncio.to_thread(lambda: {key: each.curve() for key, each in sums.items()})
 
     async def search(
         self, series: Sequence[DataSeries], scope: Scope, page: int, size: int
@@ -114,7 +126,7 @@ class TimeSeriesReader:
         until = until or datetime.now(UTC)
         outcomes = Outcomes(since or until - 30 * length, until, offset, length)
         if len(outcomes.periods()) > MOST_PERIODS:
-            raise Busy(f"more than {MOST_PERIODS} periods would be the answer; choose a longer timeframe")
+            raise TooMuch(f"more than {MOST_PERIODS} periods would be the answer; choose a longer timeframe")
         query = CampaignQuery(sort="start", descending=True, excluded_statuses=_OVER, size=_LISTED)
         while True:
             page = await self._store.campaigns(query)
@@ -154,7 +166,7 @@ class TimeSeriesReader:
                     yield campaign, each
                 left -= len(whole)
                 if left < 0:
-                    raise Busy(
+                    raise TooMuch(
                         f"more than {MOST_READ} values would have to be read; "
                         "choose fewer campaigns or series, or a shorter time"
                     )

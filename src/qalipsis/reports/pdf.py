@@ -39,6 +39,7 @@ PALETTE: Final = ("#4E79A7", "#F28E2B", "#59A14F", "#E15759", "#B07AA1", "#76B7B
 MOST_ROWS: Final = 200
 """Of one table; a longer one shows evenly spread moments and says so."""
 MOST_COLUMNS: Final = 6
+LONGEST_CELL: Final = 300
 
 _INK, _SOFT, _RULE, _PALE = (HexColor(it) for it in ("#1F2933", "#616E7C", "#D9DEE4", "#F4F6F8"))
 _ACCENT: Final = HexColor("#1D5FA8")
@@ -322,7 +323,7 @@ def _colors(lines: Sequence[Line]) -> list[Color]:
 
 
 def _title(lines: Sequence[Line]) -> str:
-    return ", ".join(dict.fromkeys(line.label for line in lines))
+    return _cut(", ".join(dict.fromkeys(line.label for line in lines)))
 
 
 def _label(line: Line) -> str:
@@ -336,12 +337,14 @@ def _value(value: float | None, unit: str) -> str:
 
 
 def _cell(text: str) -> Paragraph:
-    return Paragraph(_markup(text), _cell_style())
+    return Paragraph(_markup(_cut(text)), _cell_style())
 
 
 def _head(text: str, unit: str | None = None) -> Paragraph:
     align = {} if unit is None else {"alignment": TA_RIGHT}
-    return Paragraph(_markup(text), _style("head", size=8, leading=10.5, font="bold", color=_SOFT, **align))
+    return Paragraph(
+        _markup(_cut(text)), _style("head", size=8, leading=10.5, font="bold", color=_SOFT, **align)
+    )
 
 
 def _number(text: str) -> Paragraph:
@@ -370,6 +373,11 @@ def _style(
         splitLongWords=1,
         **more,
     )
+
+
+def _cut(text: str) -> str:
+    """No row of a table may be higher than a page."""
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 
 def _markup(text: str) -> str:

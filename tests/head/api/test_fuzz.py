@@ -13,8 +13,8 @@ from qalipsis.head.api.access import Gate
 from qalipsis.head.api.app import make_app
 from tests.head.api.desk import Desk
 
-CASES = 20
-"""Of each operation, some 800 in all."""
+CASES = 14
+"""Of each operation, some 500 in all."""
 
 
 def test_no_request_makes_the_api_fail() -> None:
