@@ -76,7 +76,7 @@ MINIONS_SERIES: Final = DataSeries(
     display_name=MINIONS,
     data_type="METERS",
     value_name=MINIONS,
-    color="#4e79a7",
+    color="#4E79A7",
     field_name="value",
     aggregation_operation="MAX",
 )

@@ -49,7 +49,7 @@ class MeterRows:
         """A second was closed; `totals` are the authors' meters as they stand."""
         self._waiting += ((figures.t, meter) for meter in _of_campaign(figures, load))
         for (scenario, step), second in figures.steps.items():
-            if not step.startswith("__"):
+            if second.failed or not step.startswith("_"):  # nobody has named these
                 self._waiting += ((figures.t, meter) for meter in _of_step(scenario, step, second))
         for each in totals:
             if (meter := self._of_author(each)) is not None:

@@ -122,7 +122,7 @@ def _campaigns(document: Document) -> Iterator[Flowable]:
         rows.append(
             [_cell(each.name), _cell(each.key), _cell(each.start or figures.NOTHING), _cell(duration), status]
         )
-    yield _table(rows, [share * _WIDTH for share in (0.28, 0.25, 0.19, 0.13, 0.15)])
+    yield _table(rows, [share * _WIDTH for share in (0.25, 0.25, 0.22, 0.12, 0.16)])
     if document.scenarios:
         yield Spacer(1, 2 * mm)
         words = "Scenarios: " + ", ".join(document.scenarios)
@@ -138,10 +138,10 @@ def _diagram(part: Part) -> Iterator[Flowable]:
         heading = Paragraph(_markup(title), _heading_style())
         block: list[Flowable] = [heading, Spacer(1, 3 * mm)]
         if any(line.points for line, _ in lines):
-            block += [_Plot(lines), Spacer(1, 2 * mm)]
+            block += [_Plot(lines), Spacer(1, 2 * mm), _legend(lines)]
         else:
             block += [Paragraph("Nothing was measured.", _style("none", size=9, leading=12))]
-        yield KeepTogether([*block, _legend(lines)])
+        yield KeepTogether(block)
         yield Spacer(1, 3 * mm)
 
 
@@ -315,7 +315,8 @@ def _colors(lines: Sequence[Line]) -> list[Color]:
     colors = []
     for i, line in enumerate(lines):
         free = next((each for each in PALETTE if each not in taken), PALETTE[i % len(PALETTE)])
-        chosen = line.color if line.color is not None and line.color not in taken else free
+        wanted = (line.color or free).upper()
+        chosen = free if wanted in taken else wanted
         taken.add(chosen)
         color = HexColor(chosen)
         colors.append(Color(color.red, color.green, color.blue, alpha=line.opacity))

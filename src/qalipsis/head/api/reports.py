@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
+from litestar.exceptions import ClientException
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 
@@ -160,10 +161,14 @@ async def replace_report(
 async def delete_reports(
     desk: NamedDependency[DataDesk],
     request: _Request,
-    report: Annotated[list[str], QueryParameter(max_items=MOST_WORDS)],
+    report: Annotated[list[str] | None, QueryParameter(max_items=MOST_WORDS)] = None,
+    reports: Annotated[list[str] | None, QueryParameter(max_items=MOST_WORDS)] = None,
 ) -> None:
-    """Delete reports with their files, all of them or none."""
-    await desk.reports.delete(split(report, MOST_WORDS, "reports"), request.user.name)
+    """Delete reports with their files, all of them or none; `reports` is another name of `report`."""
+    references = split([*(report or ()), *(reports or ())], MOST_WORDS, "reports")
+    if not references:
+        raise ClientException("at least one report is needed: report=REFERENCE,REFERENCE")
+    await desk.reports.delete(references, request.user.name)
 
 
 @post("/reports/{reference:str}/render", status_code=200, opt=_READ, tags=["reports"])
