@@ -7,12 +7,9 @@ from datetime import datetime
 
 from qalipsis.head.campaign_list import CampaignRecord
 from qalipsis.head.data_series import DataSeries
-from qalipsis.head.meter_rows import LATENCY
 from qalipsis.head.report_shelf import ResolvedReport
 from qalipsis.head.time_series import Curve
 from qalipsis.reports.document import CampaignLine, Document, Line, Part
-
-_UNITLESS = ("COUNT",)
 
 
 def document_of(
@@ -56,15 +53,10 @@ def _line(series: DataSeries, campaign: CampaignRecord, curve: Curve, is_one_of_
     return Line(
         label=series.display_name,
         campaign=(campaign.name or campaign.key) if is_one_of_several else "",
-        unit=_unit(series),
+        unit="ms" if curve.is_duration else "",
         points=tuple((each.elapsed.total_seconds(), each.value) for each in curve.points),
         color=series.color,
         opacity=1.0 if series.color_opacity is None else max(series.color_opacity, 10) / 100,
         summary=curve.summary.value,
         width_s=curve.width_seconds,
     )
-
-
-def _unit(series: DataSeries) -> str:
-    is_duration = series.value_name == LATENCY and series.field_name != "count"
-    return "ms" if is_duration and series.aggregation_operation not in _UNITLESS else ""

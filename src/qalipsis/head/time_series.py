@@ -52,6 +52,8 @@ class Curve:
     points: tuple[Point, ...]
     summary: Summary
     width_seconds: float
+    is_duration: bool = False
+    """Whether the values are milliseconds."""
 
 
 def width_for(longest_seconds: float) -> int:
@@ -70,6 +72,7 @@ class Aggregation:
         self._width = width_seconds
         self._accepts = test_of(series.filters)
         self._buckets: dict[tuple[str, int], _Bucket] = {}
+        self._is_duration = False
 
     def add(self, campaign: str, meter: Meter) -> None:
         if meter.name != self._series.value_name or not self._accepts(meter):
@@ -78,6 +81,7 @@ class Aggregation:
         value = figure(meter, field)
         if value is None:
             return
+        self._is_duration = meter.type == "timer" and field != "count" and self._operation != "COUNT"
         number = max(0, int((meter.at - self._starts[campaign]).total_seconds() // self._width))
         bucket = self._buckets.setdefault((campaign, number), _Bucket())
         # A mean stands for as many values as it is the mean of.
@@ -94,7 +98,12 @@ class Aggregation:
             value = bucket.value(self._operation)
             points.append(Point(start=start, elapsed=elapsed, campaign=campaign, value=value))
         total = everything.value(self._operation) if everything.values else None
-        return Curve(tuple(points), Summary(value=total, measurements=len(everything.values)), self._width)
+        return Curve(
+            tuple(points),
+            Summary(value=total, measurements=len(everything.values)),
+            self._width,
+            self._is_duration,
+        )
 
 
 def default_field(meter: Meter) -> str:

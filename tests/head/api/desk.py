@@ -115,7 +115,8 @@ class Desk:
         )
         gate = Gate(self.ring, needs_key, None if needs_key else "127.0.0.1", origins)
         server = Server(cors=Cors(origins=tuple(origins)))
-        self.data = DataDesk(self.store, MemorySeries(), MemoryReports())
+        self.reports = MemoryReports()
+        self.data = DataDesk(self.store, MemorySeries(), self.reports)
         self.app: Litestar = make_app(self.service, gate, server, CampaignValidation(), self.data)
 
     def welcome(self) -> None:

@@ -62,7 +62,7 @@ def use(desk: Desk, *code: str, deadline_seconds: float = 20.0) -> None:
     """Render by another program."""
     data = desk.data
     data.renderer = ReportRenderer(
-        data.renderer._reports,
+        desk.reports,
         data.reports,
         data.time_series,
         command=(sys.executable, "-c", *code),

@@ -21,7 +21,6 @@ from qalipsis.head.campaign_list import Page as Listed
 from qalipsis.head.data_desk import DataDesk
 from qalipsis.head.data_series import DATA_TYPES, DataSeries, Filter, SeriesQuery, matches_words
 from qalipsis.head.meter_filter import FIELDS, figure
-from qalipsis.head.meter_rows import LATENCY
 from qalipsis.head.meter_series import Meter
 
 MOST_LISTED: Final = 100
@@ -245,8 +244,7 @@ def series_of(series: DataSeries) -> Series:
 
 def unit_of(meter: Meter, field: str) -> str | None:
     """Durations are kept as milliseconds; counts have no unit."""
-    is_duration = meter.type == "timer" or meter.name == LATENCY
-    return "MILLISECONDS" if is_duration and field != "count" else None
+    return "MILLISECONDS" if meter.type == "timer" and field != "count" else None
 
 
 def counts(found: Listed[Any]) -> dict[str, int]:
