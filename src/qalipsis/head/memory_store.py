@@ -27,7 +27,7 @@ from qalipsis.head.campaign_list import (
     page_of,
     status_of,
 )
-from qalipsis.head.meter_series import Meter, MeterQuery, finite
+from qalipsis.head.meter_series import Meter, MeterQuery, finite, identity
 from qalipsis.head.ownership import Claim, Commit, Fenced, Outgoing, fenced
 from qalipsis.head.zones import Zone
 from qalipsis.reports.model import Report, Second
@@ -216,7 +216,7 @@ class MemoryStore:
     async def save_meters(self, campaign: str, meters: Sequence[Meter]) -> None:
         kept = self._kept.get(campaign) or self._keep(NewCampaign(key=campaign, name=campaign))
         for meter in meters if self._keeps_meters else ():
-            series = (meter.scenario, meter.name, tuple(sorted(meter.tags.items())), meter.at)
+            series = (*identity(meter), meter.at)
             kept.meters.setdefault(series, finite(meter))
 
     async def meters(self, query: MeterQuery) -> tuple[Meter, ...]:
@@ -236,12 +236,14 @@ class MemoryStore:
         return None
 
     def _matching(self, query: MeterQuery) -> Iterator[Meter]:
+        like = {identity(each) for each in query.like}
         for campaign in query.campaigns:
             kept = self._kept.get(campaign)
             for meter in () if kept is None else kept.meters.values():
                 if (
                     (not query.names or meter.name in query.names)
                     and (not query.scenarios or meter.scenario in query.scenarios)
+                    and (not like or identity(meter) in like)
                     and (query.since is None or meter.at >= query.since)
                     and (query.until is None or meter.at < query.until)
                 ):

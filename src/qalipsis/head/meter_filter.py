@@ -25,6 +25,11 @@ def test_of(filters: Sequence[Filter]) -> Test:
     return lambda meter: all(test(meter) for test in tests)
 
 
+def identifying(filters: Sequence[Filter]) -> tuple[Filter, ...]:
+    """Those that hold for all moments of a meter or for none: figures change, tags do not."""
+    return tuple(each for each in filters if each.operator not in _ORDERS)
+
+
 def figure(meter: Meter, name: str) -> float | None:
     """A field of the meter: count, value, sum, mean, max, or one of the others."""
     value = getattr(meter, name) if name in FIELDS else meter.other.get(name)

@@ -12,7 +12,7 @@ from qalipsis.config.durations import seconds
 from qalipsis.head.campaign_list import CampaignQuery, CampaignRecord, Page
 from qalipsis.head.campaign_outcomes import MOST_PERIODS, Outcomes, Period
 from qalipsis.head.data_series import DataSeries
-from qalipsis.head.meter_filter import test_of
+from qalipsis.head.meter_filter import identifying, test_of
 from qalipsis.head.meter_rows import NAMES
 from qalipsis.head.meter_series import Meter, MeterQuery
 from qalipsis.head.refusals import TooMuch
@@ -74,11 +74,9 @@ class TimeSeriesReader:
                     f"more than {MOST_POINTS} points would be the answer; choose a longer timeframe"
                 )
             sums[each.reference] = Aggregation(each, starts, width)
-        names = {each.value_name for each in series if each.data_type == "METERS"}
-        if names:
-            async for campaign, meter in self._read(scope, names):
-                for aggregation in sums.values():
-                    aggregation.add(campaign, meter)
+        async for campaign, meter in self._read(scope, series):
+            for aggregation in sums.values():
+                aggregation.add(campaign, meter)
         # Of many values, sorting alone would hold up everybody else.
         return await asyncio.to_thread(lambda: {key: each.curve() for key, each in sums.items()})
 
@@ -92,14 +90,12 @@ class TimeSeriesReader:
         found: dict[str, list[tuple[str, Meter]]] = {each.reference: [] for each in series}
         counts = dict.fromkeys(found, 0)
         first, last = page * size, (page + 1) * size
-        names = {each.value_name for each in series if each.data_type == "METERS"}
-        if names:
-            async for campaign, meter in self._read(scope, names):
-                for reference, (name, accepts) in tests.items():
-                    if meter.name == name and accepts(meter):
-                        if first <= counts[reference] < last:
-                            found[reference].append((campaign, meter))
-                        counts[reference] += 1
+        async for campaign, meter in self._read(scope, series):
+            for reference, (name, accepts) in tests.items():
+                if meter.name == name and accepts(meter):
+                    if first <= counts[reference] < last:
+                        found[reference].append((campaign, meter))
+                    counts[reference] += 1
         return {
             reference: Page(tuple(elements), page, size, counts[reference])
             for reference, elements in found.items()
@@ -143,37 +139,56 @@ class TimeSeriesReader:
             raise not_there("campaign", key)
         return record
 
-    async def _read(self, scope: Scope, names: set[str]) -> AsyncIterator[tuple[str, Meter]]:
-        """Everything within the scope, campaign after campaign, each in the order of time."""
+    async def _read(self, scope: Scope, series: Sequence[DataSeries]) -> AsyncIterator[tuple[str, Meter]]:
+        """What may belong to the series within the scope, campaign after campaign, in the order of time."""
+        wanted = [each for each in series if each.data_type == "METERS"]
         left = MOST_READ
-        for campaign in dict.fromkeys(scope.campaigns):
+        for campaign in dict.fromkeys(scope.campaigns) if wanted else ():
+            like = await self._candidates(campaign, wanted)
+            if like == ():
+                continue
             query = MeterQuery(
                 campaigns=(campaign,),
-                names=tuple(sorted(names)),
+                names=tuple(sorted({each.value_name for each in wanted})),
                 # What the campaign as a whole measured belongs to each of its scenarios.
                 scenarios=("", *scope.scenarios) if scope.scenarios else (),
+                like=like or (),
                 since=scope.since,
                 until=scope.until,
                 limit=PIECE,
             )
-            while True:
-                piece = await self._store.meters(query)
-                is_last = len(piece) < query.limit
-                newest = piece[-1].at if piece else None
-                # The last moment may go on in the next piece, so that it is read again from there.
-                whole = piece if is_last else tuple(each for each in piece if each.at != newest)
-                for each in whole:
-                    yield campaign, each
-                left -= len(whole)
+            async for piece in self._pieces(query):
+                left -= len(piece)
                 if left < 0:
                     raise TooMuch(
                         f"more than {MOST_READ} values would have to be read; "
                         "choose fewer campaigns or series, or a shorter time"
                     )
-                if is_last:
-                    break
-                # A moment that fills a whole piece needs a larger one.
-                query = replace(query, since=newest, limit=PIECE if whole else query.limit * 2)
+                for each in piece:
+                    yield campaign, each
+
+    async def _candidates(self, campaign: str, series: Sequence[DataSeries]) -> tuple[Meter, ...] | None:
+        """One of each meter that the filters let through; None when there are too many to tell."""
+        samples = await self._store.meter_samples((campaign,), MOST_SAMPLES)
+        if len(samples) == MOST_SAMPLES:
+            return None
+        tests = [(each.value_name, test_of(identifying(each.filters))) for each in series]
+        return tuple(
+            meter for meter in samples if any(meter.name == name and test(meter) for name, test in tests)
+        )
+
+    async def _pieces(self, query: MeterQuery) -> AsyncIterator[tuple[Meter, ...]]:
+        while True:
+            piece = await self._store.meters(query)
+            if len(piece) < query.limit:
+                yield piece
+                return
+            newest = piece[-1].at
+            # The last moment may go on in the next piece, so that it is read again from there.
+            whole = tuple(each for each in piece if each.at != newest)
+            yield whole
+            # A moment that fills a whole piece needs a larger one.
+            query = replace(query, since=newest, limit=PIECE if whole else query.limit * 2)
 
 
 def _length(campaign: CampaignRecord) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
@@ -10,8 +11,8 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_METERS
-from qalipsis.head.database.sql import insert
-from qalipsis.head.meter_series import Meter, MeterQuery, finite
+from qalipsis.head.database.sql import insert, storable
+from qalipsis.head.meter_series import Meter, MeterQuery, finite, identity
 
 _ROW = CAMPAIGN_METERS.c
 _COLUMNS = [_ROW[name] for name in Meter.__struct_fields__]
@@ -62,6 +63,8 @@ def _conditions(query: MeterQuery) -> Iterator[ColumnElement[bool]]:
         yield _ROW.name.in_(query.names)
     if query.scenarios:
         yield _ROW.scenario.in_(query.scenarios)
+    if query.like:
+        yield _ROW.series.in_([_series(each) for each in query.like])
     if query.since is not None:
         yield _ROW.at >= query.since
     if query.until is not None:
@@ -69,6 +72,8 @@ def _conditions(query: MeterQuery) -> Iterator[ColumnElement[bool]]:
 
 
 def _series(meter: Meter) -> str:
-    """The same for all moments of one meter, and short enough for an index."""
-    known = msgspec.json.encode((meter.scenario, meter.name, sorted(meter.tags.items())))
-    return sha256(known).hexdigest()
+    """The identity, short enough for an index."""
+    scenario, name, tags = identity(meter)
+    # As they are read again, so that a meter that was read has the same.
+    known = json.dumps((storable(scenario), storable(name), tags))
+    return sha256(known.encode()).hexdigest()
