@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -38,6 +38,7 @@ from qalipsis.head.api_keys import KeyRing
 from qalipsis.head.campaign import OnFactoryLoss
 from qalipsis.head.campaign_list import NewCampaign
 from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.data_desk import DataDesk
 from qalipsis.head.limits import Limits
 from qalipsis.head.memory_directory import MemoryDirectory
 from qalipsis.head.office import Office
@@ -102,7 +103,8 @@ async def open_run(
     settings = request.settings
     clock = SystemClock() if kit is None else kit.make_clock(None)
     incarnation = time.time_ns() // 1_000_000
-    transport, store, directory = MemoryTransport(), MemoryStore(clock), MemoryDirectory(clock)
+    transport, directory = MemoryTransport(), MemoryDirectory(clock)
+    store = MemoryStore(clock, keeps_meters=False)
     workers = _workers(settings.factory.workers) if kit is None else 0
     session = _session(settings, transport, clock, incarnation, workers, kit)
     try:
@@ -149,10 +151,12 @@ class Standalone:
         reception: Reception,
         service: CampaignService,
         keys: KeyRing,
+        desk: DataDesk,
         timeout_seconds: float,
     ) -> None:
         self.service = service
         self.keys = keys
+        self.desk = desk
         self._session = session
         self._reception = reception
         self._timeout_seconds = timeout_seconds
@@ -173,6 +177,8 @@ async def open_standalone(request: RunRequest) -> AsyncIterator[Standalone]:
     # An extra, and slow to import: `qalipsis run` must not wait for it.
     from qalipsis.head.database.database import open_database
     from qalipsis.head.database.key_table import DatabaseKeys
+    from qalipsis.head.database.report_table import DatabaseReports
+    from qalipsis.head.database.series_table import DatabaseSeries
     from qalipsis.head.database.store import DatabaseStore
 
     settings, clock, transport = request.settings, SystemClock(), MemoryTransport()
@@ -196,9 +202,16 @@ async def open_standalone(request: RunRequest) -> AsyncIterator[Standalone]:
             )
             reception = Reception(office, incarnation)
             service = _service(office, _campaign(request, workers), is_alone=True)
-            yield Standalone(
-                session, reception, service, DatabaseKeys(database), settings.factory.handshake.timeout
-            )
+            desk = DataDesk(office.store, DatabaseSeries(database), DatabaseReports(database))
+            async with aclosing(desk):
+                yield Standalone(
+                    session,
+                    reception,
+                    service,
+                    DatabaseKeys(database),
+                    desk,
+                    settings.factory.handshake.timeout,
+                )
     finally:
         await session.aclose()
         await transport.aclose()
@@ -207,9 +220,17 @@ async def open_standalone(request: RunRequest) -> AsyncIterator[Standalone]:
 class Head:
     """A head of a cluster: whoever serves it also serves its REST API."""
 
-    def __init__(self, office: Office, reception: Reception, service: CampaignService, keys: KeyRing) -> None:
+    def __init__(
+        self,
+        office: Office,
+        reception: Reception,
+        service: CampaignService,
+        keys: KeyRing,
+        desk: DataDesk,
+    ) -> None:
         self.service = service
         self.keys = keys
+        self.desk = desk
         self._office = office
         self._reception = reception
 
@@ -242,6 +263,8 @@ async def open_head(settings: Settings) -> AsyncIterator[Head]:
     from qalipsis.head.database.database import open_database
     from qalipsis.head.database.directory import DatabaseDirectory
     from qalipsis.head.database.key_table import DatabaseKeys
+    from qalipsis.head.database.report_table import DatabaseReports
+    from qalipsis.head.database.series_table import DatabaseSeries
     from qalipsis.head.database.store import DatabaseStore
 
     if broker_of(settings) is None:
@@ -268,7 +291,9 @@ async def open_head(settings: Settings) -> AsyncIterator[Head]:
             )
             defaults = campaign_of(settings, environment())
             service = _service(office, defaults, is_alone=False)
-            yield Head(office, Reception(office, incarnation), service, DatabaseKeys(database))
+            desk = DataDesk(office.store, DatabaseSeries(database), DatabaseReports(database))
+            async with aclosing(desk):
+                yield Head(office, Reception(office, incarnation), service, DatabaseKeys(database), desk)
         finally:
             await transport.aclose()
 

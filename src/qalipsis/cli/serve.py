@@ -20,6 +20,7 @@ from qalipsis.head.api.access import Gate, is_loopback
 from qalipsis.head.api.app import make_app
 from qalipsis.head.api.server import ApiServer, listen
 from qalipsis.head.api_keys import KeyRing
+from qalipsis.head.data_desk import DataDesk
 from qalipsis.head.service import CampaignService
 from qalipsis.wiring import RunRequest, open_standalone
 
@@ -51,6 +52,7 @@ class Served(Protocol):
 
     service: CampaignService
     keys: KeyRing
+    desk: DataDesk
 
     async def serve(self) -> None: ...
 
@@ -66,7 +68,7 @@ async def serve_api(head: Served, listener: socket.socket, settings: Settings, *
         origins=settings.server.cors.origins,
     )
     validation = settings.campaign.configuration.validation
-    server = ApiServer(make_app(head.service, gate, settings.server, validation), listener)
+    server = ApiServer(make_app(head.service, gate, settings.server, validation, head.desk), listener)
     _announce(settings, server, gate)
     stopping = _Stopping()
     with interruption(stopping.ask):

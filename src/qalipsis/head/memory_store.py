@@ -27,7 +27,7 @@ from qalipsis.head.campaign_list import (
     page_of,
     status_of,
 )
-from qalipsis.head.meter_series import Meter, MeterQuery, finite
+from qalipsis.head.meter_series import Meter, MeterQuery, finite, identity
 from qalipsis.head.ownership import Claim, Commit, Fenced, Outgoing, fenced
 from qalipsis.head.zones import Zone
 from qalipsis.reports.model import Report, Second
@@ -55,7 +55,9 @@ class MemoryStore:
     Nothing here awaits, so that each call is one transaction.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, *, keeps_meters: bool = True) -> None:
+        """Meters take memory each second; where nobody will ask for them, they are not kept."""
+        self._keeps_meters = keeps_meters
         self.states: dict[str, list[tuple[str, float]]] = {}
         self.reports: dict[str, Report] = {}
         self._clock = clock or SystemClock()
@@ -174,6 +176,7 @@ class MemoryStore:
             self._last_id += 1
             kept.outbox[self._last_id] = Outgoing(self._last_id, topic, body)
         await self.save_seconds(claim.campaign, commit.seconds)
+        await self.save_meters(claim.campaign, commit.meters)
         if commit.report is not None:
             await self.save_report(commit.report)
             record = kept.record
@@ -215,24 +218,35 @@ class MemoryStore:
 
     async def save_meters(self, campaign: str, meters: Sequence[Meter]) -> None:
         kept = self._kept.get(campaign) or self._keep(NewCampaign(key=campaign, name=campaign))
-        for meter in meters:
-            series = (meter.scenario, meter.name, tuple(sorted(meter.tags.items())), meter.at)
+        for meter in meters if self._keeps_meters else ():
+            series = (*identity(meter), meter.at)
             kept.meters.setdefault(series, finite(meter))
 
     async def meters(self, query: MeterQuery) -> tuple[Meter, ...]:
         found = sorted(self._matching(query), key=lambda meter: meter.at)
         return tuple(found[: query.limit])
 
+    async def meter_samples(self, campaigns: Sequence[str], limit: int) -> tuple[Meter, ...]:
+        kept = {
+            (campaign, *series[:-1]): meter
+            for campaign in campaigns
+            if campaign in self._kept
+            for series, meter in self._kept[campaign].meters.items()
+        }
+        return tuple(islice(kept.values(), limit))
+
     async def aclose(self) -> None:
         return None
 
     def _matching(self, query: MeterQuery) -> Iterator[Meter]:
+        like = {identity(each) for each in query.like}
         for campaign in query.campaigns:
             kept = self._kept.get(campaign)
             for meter in () if kept is None else kept.meters.values():
                 if (
                     (not query.names or meter.name in query.names)
                     and (not query.scenarios or meter.scenario in query.scenarios)
+                    and (not like or identity(meter) in like)
                     and (query.since is None or meter.at >= query.since)
                     and (query.until is None or meter.at < query.until)
                 ):

@@ -39,6 +39,11 @@ def finite(meter: Meter) -> Meter:
     return replace(meter, other=kept, **figures)
 
 
+def identity(meter: Meter) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    """The same for all moments of one meter."""
+    return meter.scenario, meter.name, tuple(sorted(meter.tags.items()))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterQuery:
     """Which meters; what is empty or None does not narrow them. `since` is included, `until` is not."""
@@ -46,6 +51,8 @@ class MeterQuery:
     campaigns: tuple[str, ...]
     names: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ()
+    like: tuple[Meter, ...] = ()
+    """Meters of which one has the same name, scenario and tags."""
     since: datetime | None = None
     until: datetime | None = None
     limit: int = 10_000

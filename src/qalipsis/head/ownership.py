@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from qalipsis.errors import QalipsisError
+from qalipsis.head.meter_series import Meter
 from qalipsis.reports.model import Report, Second
 
 
@@ -42,6 +43,7 @@ class Commit:
     checkpoint: bytes | None = None
     """What another head needs to go on from here; None keeps the one before."""
     seconds: tuple[Second, ...] = ()
+    meters: tuple[Meter, ...] = ()
     watermarks: Mapping[tuple[str, int], int] = field(default_factory=dict)
     outgoing: tuple[tuple[str, bytes], ...] = ()
     report: Report | None = None

@@ -11,6 +11,7 @@ from qalipsis.cluster.messages import Fault, Final, SnapshotTaken, WorkerSilent,
 from qalipsis.head.accounts import worker_name
 from qalipsis.head.conditions import check
 from qalipsis.head.live_view import LiveView
+from qalipsis.head.meter_series import Meter
 from qalipsis.head.tally import Place, Tally, TallyState
 from qalipsis.metrics.snapshot import Snapshot
 from qalipsis.plan.model import ScenarioDescriptor
@@ -153,6 +154,10 @@ class Progress:
         for second in seconds:
             self._live.add(second, tally)
         return seconds
+
+    def take_meters(self) -> tuple[Meter, ...]:
+        """The meters of the seconds closed since the last call."""
+        return () if self.started_at is None else self.tally.take_meters(self.started_at)
 
     def violations(self, scenarios: Sequence[ScenarioDescriptor]) -> tuple[str, ...]:
         """The conditions that do not hold and are to stop the campaign; all that do not hold are noticed."""

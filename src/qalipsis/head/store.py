@@ -119,4 +119,7 @@ class Store(Protocol):
     async def meters(self, query: MeterQuery) -> tuple[Meter, ...]:
         """The meters that match, in the order of time, the first `query.limit` of them."""
 
+    async def meter_samples(self, campaigns: Sequence[str], limit: int) -> tuple[Meter, ...]:
+        """One meter of each series that these campaigns have measured: what there is to ask for."""
+
     async def aclose(self) -> None: ...

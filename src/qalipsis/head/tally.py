@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from qalipsis.head.load import Load, LoadState
+from qalipsis.head.meter_rows import MeterRows, Counted
+from qalipsis.head.meter_series import Meter
 from qalipsis.metrics.aggregate import CampaignAggregate
 from qalipsis.metrics.aggregate_state import AggregateState
 from qalipsis.metrics.health import HealthState, InjectorHealth
@@ -61,6 +63,8 @@ class TallyState(Struct, frozen=True, kw_only=True):
 
     aggregate: AggregateState
     load: LoadState
+    counted: tuple[Counted, ...]
+    """What the meters of authors had counted when the last second was closed."""
     workers: tuple[WorkerState, ...]
 
 
@@ -71,12 +75,14 @@ class Tally:
         self.aggregate = CampaignAggregate()
         self.workers: dict[Place, WorkerTally] = {}
         self._load = Load()
+        self._meters = MeterRows()
 
     @classmethod
     def thaw(cls, state: TallyState) -> Tally:
         tally = cls()
         tally.aggregate = CampaignAggregate.thaw(state.aggregate)
         tally._load = Load.thaw(state.load)
+        tally._meters = MeterRows(state.counted)
         for each in state.workers:
             tally.workers[each.node, each.index] = WorkerTally(
                 each.pid,
@@ -95,6 +101,7 @@ class Tally:
         return TallyState(
             aggregate=self.aggregate.freeze(),
             load=self._load.freeze(),
+            counted=self._meters.counted(),
             workers=tuple(
                 WorkerState(
                     node=node,
@@ -164,8 +171,13 @@ class Tally:
         """What is left, at the end of the campaign."""
         return tuple(self._close(t) for t in self.aggregate.open_seconds())
 
+    def take_meters(self, started_at: float) -> tuple[Meter, ...]:
+        """The meters of the seconds closed since the last call; the campaign started at this instant."""
+        return self._meters.take(started_at)
+
     def _close(self, t: int) -> Second:
         figures, load = self.aggregate.close_second(t), self._load.take(t)
+        self._meters.add(figures, load, self.aggregate.meters())
         return Second(
             t_s=float(t),
             offered_per_s=float(load.offered),

@@ -12,6 +12,7 @@ from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.messages import Message
 from qalipsis.cluster.transport import Transport
 from qalipsis.errors import ServiceUnavailable
+from qalipsis.head.meter_series import Meter
 from qalipsis.head.ownership import Claim, Commit
 from qalipsis.head.patience import patiently
 from qalipsis.head.store import Store
@@ -61,6 +62,7 @@ class Tenure:
         *,
         checkpoint: bytes | None = None,
         seconds: tuple[Second, ...] = (),
+        meters: tuple[Meter, ...] = (),
         watermarks: Mapping[tuple[str, int], int] | None = None,
         report: Report | None = None,
         failure_reason: str | None = None,
@@ -75,6 +77,7 @@ class Tenure:
             at=at,
             checkpoint=checkpoint,
             seconds=seconds,
+            meters=meters,
             watermarks=watermarks or {},
             outgoing=tuple(self._outgoing),
             report=report,

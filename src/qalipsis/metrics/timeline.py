@@ -35,9 +35,15 @@ class StepSecond(Struct, frozen=True, kw_only=True):
     failed: int = 0
     is_request: bool = True
     """False for what holds other steps, pauses, or waits for the records of others."""
+    timed: int = 0
+    """Executions with a latency: those that the figures below are of."""
+    sum_ms: float = 0.0
+    max_ms: float = 0.0
     p50_ms: float = 0.0
+    p75_ms: float = 0.0
     p95_ms: float = 0.0
     p99_ms: float = 0.0
+    p999_ms: float = 0.0
 
 
 class SecondFigures(Struct, frozen=True, kw_only=True):
@@ -110,14 +116,20 @@ class OpenSecond:
         )
 
     def _close_step(self, number: int, is_request: bool) -> StepSecond:
-        p50, p95, p99 = (1e3 * it for it in self.latencies.histogram(number).percentiles(50, 95, 99))
+        latency = self.latencies.histogram(number)
+        p50, p75, p95, p99, p999 = (1e3 * it for it in latency.percentiles(50, 75, 95, 99, 99.9))
         return StepSecond(
             executed=self.executed[number],
             failed=self.failed.get(number, 0),
             is_request=is_request,
+            timed=latency.count,
+            sum_ms=1e3 * latency.sum,
+            max_ms=1e3 * latency.max,
             p50_ms=p50,
+            p75_ms=p75,
             p95_ms=p95,
             p99_ms=p99,
+            p999_ms=p999,
         )
 
 

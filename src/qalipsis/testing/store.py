@@ -456,6 +456,19 @@ async def check_meters(store: Store) -> None:
     assert list(found) == [expected[3], expected[5]]
     assert list(await store.meters(MeterQuery(campaigns=(one,), limit=3))) == expected[:3]
     assert await store.meters(MeterQuery(campaigns=())) == ()
+    odd = Meter(name="n \0", at=_moment(0), type="gauge", value=1.0)
+    await store.save_meters(strange := _key(), [odd])
+    (read,) = await store.meters(MeterQuery(campaigns=(strange,)))
+    assert await store.meters(MeterQuery(campaigns=(strange,), like=(read,))) == (read,)
+    like = await store.meters(MeterQuery(campaigns=(one, other), like=(expected[1],)))
+    assert list(like) == expected[1::2]
+    samples = await store.meter_samples((one, other, _key()), 100)
+    assert sorted((each.name, each.scenario, each.tags.get("zone")) for each in samples) == [
+        ("latency", "", None),
+        ("latency", "buy", "z"),
+        ("sent", "buy", "z"),
+    ]
+    assert len(await store.meter_samples((one, other), 2)) == 2
 
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
-from functools import cached_property
-from typing import Any, cast
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from functools import cached_property, partial
+from typing import Any
 
 import httpx
 import msgspec
 from litestar import Litestar
 
 from qalipsis.clock import Clock
-from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.memory import MemoryTransport
 from qalipsis.cluster.messages import PROTOCOL, Handshake
-from qalipsis.cluster.publisher import Publisher
 from qalipsis.config.settings import CampaignValidation, Cors, Server
 from qalipsis.errors import FactoryError
 from qalipsis.head.api.access import Gate
@@ -24,13 +23,20 @@ from qalipsis.head.api.app import make_app
 from qalipsis.head.api_keys import ApiKey
 from qalipsis.head.campaign import Phase
 from qalipsis.head.campaign_list import moment
-from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
-from qalipsis.head.reception import Reception, Sighting
+from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.data_desk import DataDesk
+from qalipsis.head.memory_directory import MemoryDirectory
+from qalipsis.head.office import Office
+from qalipsis.head.report_store import MemoryReports
+from qalipsis.head.roster import Roster
 from qalipsis.head.scheduler import utc_now
+from qalipsis.head.series_store import MemorySeries
 from qalipsis.head.service import CampaignService
 from qalipsis.head.store import MemoryStore
+from qalipsis.head.tenure import Tenure
 from qalipsis.plan.model import ScenarioDescriptor, StepDescriptor
 from qalipsis.reports.live import Live, LiveStep
+from qalipsis.reports.model import Report
 from qalipsis.system_clock import SystemClock
 from qalipsis.testing.store import sample_report
 
@@ -53,31 +59,36 @@ LIVE = Live(
 )
 
 
-class FakeOrchestrator:
+class FakeDriver:
     """Runs until the test says `go`, or somebody stops it."""
 
-    def __init__(self, desk: Desk, request: CampaignRequest, watch: Callable[[Live], None]) -> None:
+    def __init__(
+        self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None], store: MemoryStore
+    ) -> None:
         self.request = request
         self.stops: list[tuple[bool, str]] = []
         self.error: Exception | None = None
-        self._desk, self._watch = desk, watch
+        self._tenure, self._watch, self._store = tenure, watch, store
+        self._aborter: str | None = None
         self._go = asyncio.Event()
 
-    async def run(self) -> None:
-        store, key = self._desk.store, self.request.key
-        await store.save_state(key, Phase.RUNNING, AT)
+    async def run(self, found: bytes | None = None) -> Report:
+        await self._tenure.commit(Phase.RUNNING, AT)
         self._watch(LIVE)
         await self._go.wait()
         if self.error is not None:
             raise self.error
-        report = sample_report(key)
+        report = sample_report(self.request.key)
         status = "ABORTED" if self.stops else "SUCCESSFUL"
         info = msgspec.structs.replace(report.campaign, name=self.request.name or "", status=status)
-        await store.save_state(key, Phase.ABORTED if self.stops else Phase.COMPLETED, AT + 1)
-        await store.save_report(msgspec.structs.replace(report, campaign=info))
+        report = msgspec.structs.replace(report, campaign=info)
+        state = Phase.ABORTED if self.stops else Phase.COMPLETED
+        await self._tenure.commit(state, AT + 1, report=report, aborter=self._aborter)
+        return report
 
-    def stop(self, is_hard: bool, reason: str = "by the user") -> None:
+    def stop(self, is_hard: bool, reason: str = "by the user", aborter: str | None = None) -> None:
         self.stops.append((is_hard, reason))
+        self._aborter = aborter
         self._go.set()
 
     def go(self, error: Exception | None = None) -> None:
@@ -111,26 +122,38 @@ class Desk:
         """With a clock of its own, it is also the one on the wall."""
         self.store = store or MemoryStore(clock)
         self.ring = Ring()
-        self.runs: list[FakeOrchestrator] = []
-        transport = MemoryTransport()
-        self.reception = Reception(transport, Publisher(transport, Sender("head", 1)), 1.0, None)
+        self.runs: list[FakeDriver] = []
+        now = utc_now if clock is None else partial(_moment_of, clock)
+        clock = clock or SystemClock()
+        # The factory is always there, however the test turns the clock.
+        directory = MemoryDirectory(SystemClock())
+        self.office = Office(
+            head=head,
+            transport=MemoryTransport(),
+            store=self.store,
+            directory=directory,
+            roster=Roster(directory),
+            clock=clock,
+            heartbeat_s=1.0,
+            lease_s=None,
+            claim_lease_s=3.0,
+        )
         self.service = CampaignService(
-            self.store,
-            self.reception,
-            clock or SystemClock(),
+            self.office,
             CampaignRequest(key="", name=None, seed=1),
             self._conduct,
-            head=head,
             is_alone=is_alone,
-            now=utc_now if clock is None else lambda: moment(clock.epoch(clock.now())),
+            now=now,
         )
         self._gate = Gate(self.ring, needs_key, None if needs_key else "127.0.0.1", origins)
         self._server = Server(cors=Cors(origins=tuple(origins)))
+        self.reports = MemoryReports()
+        self.data = DataDesk(self.store, MemorySeries(), self.reports)
 
     @cached_property
     def app(self) -> Litestar:
         """Made when it is needed, for it takes a while."""
-        return make_app(self.service, self._gate, self._server, CampaignValidation())
+        return make_app(self.service, self._gate, self._server, CampaignValidation(), self.data)
 
     def welcome(self) -> None:
         """A factory has come, with two scenarios."""
@@ -140,14 +163,16 @@ class Desk:
             ),
             ScenarioDescriptor(name="stages", minions=4, profile="stages", fixed_minions=True),
         )
-        self.reception.factories["node"] = Handshake(
-            node="node", protocol=PROTOCOL, version="1", workers=2, scenarios=scenarios
-        )
-        clock = SystemClock()
-        now = moment(clock.epoch(clock.now()))
-        self.reception.seen["node"] = Sighting(now, now)
+        handshake = Handshake(node="node", protocol=PROTOCOL, version="1", workers=2, scenarios=scenarios)
+        _at_once(self.office.directory.register(handshake, 1))
+        _at_once(self.office.roster.refresh())
 
-    async def run_of(self, number: int) -> FakeOrchestrator:
+    def see_off(self) -> None:
+        """The factory has left."""
+        _at_once(self.office.directory.leave("node", 1))
+        _at_once(self.office.roster.refresh())
+
+    async def run_of(self, number: int) -> FakeDriver:
         """The campaign that was started as this one; waits for it."""
         async with asyncio.timeout(5):
             while True:
@@ -164,9 +189,21 @@ class Desk:
                     return details
                 await asyncio.sleep(0.005)
 
-    def _conduct(self, request: CampaignRequest, watch: Callable[[Live], None]) -> Orchestrator:
-        self.runs.append(FakeOrchestrator(self, request, watch))
-        return cast("Orchestrator", self.runs[-1])
+    def _conduct(
+        self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]
+    ) -> FakeDriver:
+        self.runs.append(FakeDriver(tenure, request, watch, self.store))
+        return self.runs[-1]
+
+
+def _at_once(call: Coroutine[Any, Any, None]) -> None:
+    """Nothing of this waits, so no loop is needed."""
+    with suppress(StopIteration):
+        call.send(None)
+
+
+def _moment_of(clock: Clock) -> datetime:
+    return moment(clock.epoch(clock.now()))
 
 
 @asynccontextmanager
@@ -178,6 +215,7 @@ async def open_client(desk: Desk, **headers: str) -> AsyncIterator[httpx.AsyncCl
         async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers) as client:
             yield client
     finally:
+        await desk.data.aclose()
         working.cancel()
         await asyncio.wait([working])
 

@@ -185,15 +185,14 @@ async def test_a_series_outlives_its_failures(desk: Desk, client: httpx.AsyncCli
     await schedule(client, scheduledAt=ONE_O_CLOCK, scheduling={"scheduling": "HOURLY"})
     await asyncio.sleep(HOUR + 1)
     desk.runs[0].go(NO_FACTORY)
-    gone = dict(desk.reception.factories)
-    desk.reception.factories.clear()
+    desk.see_off()
     await asyncio.sleep(HOUR + 30)  # the second is due, and its factories may still come
     assert [status for _, status, _ in await listed(client)] == ["FAILED", "SCHEDULED"]
     await asyncio.sleep(60)
     page = (await client.get("/api/campaigns?sort=creation:asc")).json()["elements"]
     assert [each["status"] for each in page] == ["FAILED", "FAILED", "SCHEDULED"]
     assert "there is no scenario browse" in page[1]["failureReason"]
-    desk.reception.factories.update(gone)
+    desk.welcome()
     await asyncio.sleep(HOUR)
     assert [status for _, status, _ in await listed(client)][2:] == ["IN_PROGRESS", "SCHEDULED"]
 

@@ -16,10 +16,11 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from qalipsis.config.settings import CampaignValidation, Server
 from qalipsis.errors import QalipsisError
-from qalipsis.head.api import campaigns, health, problems, resources
+from qalipsis.head.api import campaigns, data_series, health, problems, reports, resources, time_series
 from qalipsis.head.api.access import OPEN, Authentication, Gate, check_permission
 from qalipsis.head.api.browse import BrowsePlugin
 from qalipsis.head.campaign_configuration import normalised
+from qalipsis.head.data_desk import DataDesk
 from qalipsis.head.service import CampaignService
 
 MOST_BODY_BYTES: Final = 1_000_000
@@ -45,11 +46,16 @@ async def describe(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 def make_app(
-    service: CampaignService, gate: Gate, server: Server, validation: CampaignValidation
+    service: CampaignService,
+    gate: Gate,
+    server: Server,
+    validation: CampaignValidation,
+    desk: DataDesk,
 ) -> Litestar:
     """The API under `server.api-root`; health and metrics are at the root too, where probes look."""
     root = "/" + server.api_root.strip("/")
-    handlers = (*campaigns.HANDLERS, *resources.HANDLERS, describe)
+    data = (*data_series.HANDLERS, *time_series.HANDLERS, *reports.HANDLERS)
+    handlers = (*campaigns.HANDLERS, *resources.HANDLERS, *data, describe)
     routers = [Router(root, route_handlers=list(handlers)), Router("/", route_handlers=list(health.HANDLERS))]
     greetings = [Router(path, route_handlers=[greet]) for path in dict.fromkeys(("/", root))]
     return Litestar(
@@ -58,6 +64,7 @@ def make_app(
         dependencies={
             "service": Provide(lambda: service, sync_to_thread=False),
             "gate": Provide(lambda: gate, sync_to_thread=False),
+            "desk": Provide(lambda: desk, sync_to_thread=False),
             "validation": Provide(lambda: validation, sync_to_thread=False),
         },
         middleware=[DefineMiddleware(Authentication, gate=gate)],

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException, SerializationException
 from qalipsis.errors import QalipsisError, ServiceUnavailable
 from qalipsis.head.api.payloads import Errors, Problem
 from qalipsis.head.campaign_configuration import InvalidConfiguration
+from qalipsis.head.refusals import Busy, Invalid, NotReady, NotShared, NotThere, Stale
 from qalipsis.head.service import UnknownCampaign
 
 UNEXPECTED = "An unexpected error occurred"
@@ -34,20 +35,28 @@ def refuse(request: _Request, error: HTTPException) -> Response[Errors]:
         case status if status >= 500:
             return fail(request, error)
         case _:
-            errors = tuple(_problems(error.extra)) or (_sentence(error),)
+            errors = tuple(_problems(error.extra, _subject(request.url.path))) or (_sentence(error),)
     return _answer(errors, error.status_code, error.headers)
 
 
 def explain(request: _Request, error: QalipsisError) -> Response[Errors]:
     """What we refuse on purpose."""
     match error:
-        case InvalidConfiguration():
+        case InvalidConfiguration() | Invalid():
             errors: tuple[str | Problem, ...] = tuple(
                 Problem(property=each.property, message=each.message) for each in error.problems
             )
             return _answer(errors, 400)
-        case UnknownCampaign():
+        case UnknownCampaign() | NotThere():
             return _answer((str(error),), 404)
+        case NotShared():
+            return _answer((str(error),), 403)
+        case Stale():
+            return _answer((str(error),), 409)
+        case NotReady():
+            return _answer((str(error),), 422)
+        case Busy():
+            return _answer((str(error),), 429)
         case ServiceUnavailable():
             _log.warning("%s %s: %s", request.method, request.url.path, error)
             return _answer(("a service that the head needs is away; try again later",), 503)
@@ -70,19 +79,27 @@ def _answer(
     )
 
 
+def _subject(path: str) -> str:
+    """What the body of a request to this address describes."""
+    for part, subject in (("/data-series", "dataSeries"), ("/reports", "report")):
+        if part in path:
+            return subject
+    return "campaign"
+
+
 def _sentence(error: HTTPException) -> str:
     if isinstance(error.__cause__, SerializationException) or isinstance(error, SerializationException):
         return "the body is not the JSON that is expected here"
     return error.detail
 
 
-def _problems(extra: Any) -> Iterable[Problem]:
+def _problems(extra: Any, subject: str) -> Iterable[Problem]:
     for each in extra if isinstance(extra, list) else ():
         if isinstance(each, dict) and "message" in each:
             key, source = str(each.get("key", "")), each.get("source")
             if key == "data":
-                yield Problem(property="campaign", message="a JSON object is expected as the body")
+                yield Problem(property=subject, message="a JSON object is expected as the body")
                 continue
-            place = ".".join(filter(None, ("campaign", key))) if source in (None, "body") else key
+            place = ".".join(filter(None, (subject, key))) if source in (None, "body") else key
             message = str(each["message"]).partition(" - at ")[0]
             yield Problem(property=place, message=message)

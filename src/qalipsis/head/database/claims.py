@@ -12,7 +12,7 @@ from sqlalchemy import insert as plain_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.head.campaign import TERMINAL
-from qalipsis.head.database import reports, timeline
+from qalipsis.head.database import meter_table, reports, timeline
 from qalipsis.head.database.campaigns import in_state
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_CHECKPOINT, INBOX, OUTBOX
 from qalipsis.head.database.sql import from_now, insert, later
@@ -91,6 +91,8 @@ async def commit(connection: AsyncConnection, claim: Claim, commit: Commit) -> C
         bodies = [{"campaign_id": row.id, "topic": topic, "body": body} for topic, body in commit.outgoing]
         await connection.execute(plain_insert(OUTBOX), bodies)
     await timeline.save(connection, row.id, commit.seconds)
+    if commit.meters:
+        await meter_table.save(connection, row.id, commit.meters)
     if commit.report is not None:
         await reports.save(connection, row.id, commit.report)
     return replace(claim, version=row.version)

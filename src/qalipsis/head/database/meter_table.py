@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 import msgspec
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_METERS
-from qalipsis.head.database.sql import insert
-from qalipsis.head.meter_series import Meter, MeterQuery, finite
+from qalipsis.head.database.sql import insert, storable
+from qalipsis.head.meter_series import Meter, MeterQuery, finite, identity
 
 _ROW = CAMPAIGN_METERS.c
 _COLUMNS = [_ROW[name] for name in Meter.__struct_fields__]
@@ -34,22 +35,36 @@ async def save(connection: AsyncConnection, campaign: int, meters: Sequence[Mete
 
 
 async def read(connection: AsyncConnection, query: MeterQuery) -> tuple[Meter, ...]:
+    # Joined, the rows of one campaign would be sorted whole for each piece; so its index has them in order.
+    ids = (await connection.scalars(select(CAMPAIGN.c.id).where(CAMPAIGN.c.key.in_(query.campaigns)))).all()
+    if not ids:
+        return ()
+    is_of = _ROW.campaign_id == ids[0] if len(ids) == 1 else _ROW.campaign_id.in_(ids)
     rows = await connection.execute(
-        select(*_COLUMNS)
-        .join(CAMPAIGN, CAMPAIGN.c.id == _ROW.campaign_id)
-        .where(*_conditions(query))
-        .order_by(_ROW.at, _ROW.id)
-        .limit(query.limit)
+        select(*_COLUMNS).where(is_of, *_conditions(query)).order_by(_ROW.at, _ROW.id).limit(query.limit)
     )
     return tuple(Meter(**row._mapping) for row in rows)
 
 
+async def samples(connection: AsyncConnection, campaigns: Sequence[str], limit: int) -> tuple[Meter, ...]:
+    newest = (
+        select(func.max(_ROW.id))
+        .join(CAMPAIGN, CAMPAIGN.c.id == _ROW.campaign_id)
+        .where(CAMPAIGN.c.key.in_(campaigns))
+        .group_by(_ROW.campaign_id, _ROW.series)
+        .limit(limit)
+    )
+    rows = await connection.execute(select(*_COLUMNS).where(_ROW.id.in_(newest)).order_by(_ROW.id))
+    return tuple(Meter(**row._mapping) for row in rows)
+
+
 def _conditions(query: MeterQuery) -> Iterator[ColumnElement[bool]]:
-    yield CAMPAIGN.c.key.in_(query.campaigns)
     if query.names:
         yield _ROW.name.in_(query.names)
     if query.scenarios:
         yield _ROW.scenario.in_(query.scenarios)
+    if query.like:
+        yield _ROW.series.in_([_series(each) for each in query.like])
     if query.since is not None:
         yield _ROW.at >= query.since
     if query.until is not None:
@@ -57,6 +72,8 @@ def _conditions(query: MeterQuery) -> Iterator[ColumnElement[bool]]:
 
 
 def _series(meter: Meter) -> str:
-    """The same for all moments of one meter, and short enough for an index."""
-    known = msgspec.json.encode((meter.scenario, meter.name, sorted(meter.tags.items())))
-    return sha256(known).hexdigest()
+    """The identity, short enough for an index."""
+    scenario, name, tags = identity(meter)
+    # As they are read again, so that a meter that was read has the same.
+    known = json.dumps((storable(scenario), storable(name), tags))
+    return sha256(known.encode()).hexdigest()

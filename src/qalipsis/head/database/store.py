@@ -126,5 +126,9 @@ class DatabaseStore:
         async with self._transaction() as connection:
             return await meter_table.read(connection, query)
 
+    async def meter_samples(self, campaigns: Sequence[str], limit: int) -> tuple[Meter, ...]:
+        async with self._transaction() as connection:
+            return await meter_table.samples(connection, campaigns, limit)
+
     async def aclose(self) -> None:
         await self._database.aclose()

@@ -1,0 +1,30 @@
+"""A campaign that has measured something: ten seconds of one step."""
+
+from __future__ import annotations
+
+from qalipsis.head.load import LoadSecond
+from qalipsis.head.meter_rows import MeterRows
+from qalipsis.head.store import Store
+from qalipsis.metrics.timeline import SecondFigures, StepSecond
+
+AT = 1_700_000_003.25
+SECONDS = 10
+
+
+async def measure(store: Store, campaign: str, at: float = AT, seconds: int = SECONDS) -> None:
+    """In second t, t + 1 executions with a mean of 10 × t ms, and t minions; over after the last."""
+    await store.save_state(campaign, "RUNNING", at)
+    rows = MeterRows()
+    for t in range(seconds):
+        step = StepSecond(
+            executed=t + 1,
+            failed=t % 2,
+            timed=t + 1,
+            sum_ms=10.0 * t * (t + 1),
+            max_ms=20.0 * t,
+            p99_ms=15.0 * t,
+        )
+        figures = SecondFigures(t=t, errors=t % 2, steps={("buy", "pay"): step})
+        rows.add(figures, LoadSecond(offered=t, achieved=t, minions=t), ())
+    await store.save_meters(campaign, rows.take(at))
+    await store.save_state(campaign, "COMPLETED", at + seconds)
