@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from qalipsis.head.load import Load, LoadState
-from qalipsis.head.meter_rows import MeterRows, Counted
+from qalipsis.head.meter_rows import Counted, MeterRows
 from qalipsis.head.meter_series import Meter
 from qalipsis.metrics.aggregate import CampaignAggregate
 from qalipsis.metrics.aggregate_state import AggregateState

@@ -189,9 +189,7 @@ class Desk:
                     return details
                 await asyncio.sleep(0.005)
 
-    def _conduct(
-        self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]
-    ) -> FakeDriver:
+    def _conduct(self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]) -> FakeDriver:
         self.runs.append(FakeDriver(tenure, request, watch, self.store))
         return self.runs[-1]
 
