@@ -25,7 +25,7 @@ from qalipsis.head.campaign_list import moment
 from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
 from qalipsis.head.reception import Reception, Sighting
 from qalipsis.head.service import CampaignService
-from qalipsis.head.store import MemoryStore
+from qalipsis.head.store import MemoryStore, Store
 from qalipsis.plan.model import ScenarioDescriptor, StepDescriptor
 from qalipsis.reports.live import Live, LiveStep
 from qalipsis.system_clock import SystemClock
@@ -95,10 +95,14 @@ class Ring:
 class Desk:
     """The head, and a client of its API."""
 
-    def __init__(self, needs_key: bool = False, origins: Collection[str] = ()) -> None:
-        self.store = MemoryStore()
+    def __init__(
+        self, needs_key: bool = False, origins: Collection[str] = (), store: Store | None = None
+    ) -> None:
+        self.store = MemoryStore() if store is None else store
         self.ring = Ring()
         self.runs: list[FakeOrchestrator] = []
+        self.is_swift = False
+        """Whether campaigns end at once."""
         transport = MemoryTransport()
         self.reception = Reception(transport, Publisher(transport, Sender("head", 1)), 1.0, None)
         self.service = CampaignService(
@@ -148,6 +152,8 @@ class Desk:
 
     def _conduct(self, request: CampaignRequest, watch: Callable[[Live], None]) -> Orchestrator:
         self.runs.append(FakeOrchestrator(self, request, watch))
+        if self.is_swift:
+            self.runs[-1].go()
         return cast("Orchestrator", self.runs[-1])
 
 
