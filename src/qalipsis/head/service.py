@@ -44,6 +44,7 @@ LEASE_SECONDS: Final = 30.0
 """How long no other head takes over what this one was asked for, when this one has died."""
 
 MOST_WAITING: Final = 1000
+MOST_REPORTS: Final = 16
 PULSE_SECONDS: Final = 10.0
 UNEXPECTED: Final = "an unexpected error occurred, the log of the head says more"
 LEFT_BEHIND: Final = "the head that drove it ended before the campaign did"
@@ -106,6 +107,7 @@ class CampaignService:
         self._is_alone = is_alone
         self.defaults = defaults
         self._charges: dict[str, _Charge] = {}
+        self._reports: dict[str, Report] = {}
         self._arriving: set[str] = set()
         self._waiting: deque[_Charge] = deque()
         self._changed = asyncio.Event()
@@ -167,7 +169,7 @@ class CampaignService:
     async def report(self, key: str) -> Report:
         """Raises UnknownCampaign as long as there is none."""
         await self.record(key)
-        report = await self._store.report(key)
+        report = await self._report(key)
         if report is None:
             raise UnknownCampaign(f"campaign {key} has no report: it has not ended, or never started")
         return report
@@ -363,7 +365,16 @@ class CampaignService:
                 # Its report is being written: who reads of an end finds the report too.
                 record = replace(record, status="IN_PROGRESS")
             return Details(record=record, live=charge.stream.live)
-        return Details(record=record, report=await self._store.report(key))
+        return Details(record=record, report=await self._report(key))
+
+    async def _report(self, key: str) -> Report | None:
+        """Those that were asked for last are kept: a report never changes, and is long to read."""
+        report = self._reports.pop(key, None) or await self._store.report(key)
+        if report is not None:
+            self._reports[key] = report
+            if len(self._reports) > MOST_REPORTS:
+                del self._reports[next(iter(self._reports))]
+        return report
 
     def _epoch(self) -> float:
         return self._clock.epoch(self._clock.now())

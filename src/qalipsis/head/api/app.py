@@ -19,6 +19,7 @@ from qalipsis.errors import QalipsisError
 from qalipsis.head.api import campaigns, health, problems, resources
 from qalipsis.head.api.access import OPEN, Authentication, Gate, check_permission
 from qalipsis.head.api.browse import BrowsePlugin
+from qalipsis.head.api.pages import Pages
 from qalipsis.head.campaign_configuration import normalised
 from qalipsis.head.service import CampaignService
 
@@ -48,6 +49,7 @@ def make_app(
     service: CampaignService, gate: Gate, server: Server, validation: CampaignValidation
 ) -> Litestar:
     """The API under `server.api-root`; health and metrics are at the root too, where probes look."""
+    pages = Pages(service)
     root = "/" + server.api_root.strip("/")
     handlers = (*campaigns.HANDLERS, *resources.HANDLERS, describe)
     routers = [Router(root, route_handlers=list(handlers)), Router("/", route_handlers=list(health.HANDLERS))]
@@ -57,6 +59,7 @@ def make_app(
         request_class=LenientRequest,
         dependencies={
             "service": Provide(lambda: service, sync_to_thread=False),
+            "pages": Provide(lambda: pages, sync_to_thread=False),
             "gate": Provide(lambda: gate, sync_to_thread=False),
             "validation": Provide(lambda: validation, sync_to_thread=False),
         },
