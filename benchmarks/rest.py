@@ -48,10 +48,14 @@ def measure(is_quick: bool) -> list[Figure]:
         before = cpu_seconds(head.process.pid)
         time.sleep(WARM_SECONDS)
         idle = cpu_seconds(head.process.pid) - before
+        waited = core_wait_seconds(head.process.pid)
         before = cpu_seconds(head.process.pid)
         answers = asyncio.run(Client(head.address, paths).send(seconds))
         used = cpu_seconds(head.process.pid) - before - idle / WARM_SECONDS * seconds
+        waited = core_wait_seconds(head.process.pid) - waited
         assert head.ask("GET", f"/campaigns/{running}")[0]["status"] == "IN_PROGRESS"
+    for failure, times in answers.failures.items():
+        print(f"{times} × {failure}", file=sys.stderr)
     everything = sorted(each for group in answers.latencies.values() for each in group)
     return [
         at_most("p99 of all answers, from due", 1e3 * at(everything, 99), "ms", 50),
@@ -60,6 +64,7 @@ def measure(is_quick: bool) -> list[Figure]:
         at_most("answers that were no success", answers.failures.total(), "", 0),
         Figure("requests a second", len(everything) / seconds, "/s"),
         Figure("CPU of the head for each request", 1e3 * used / len(everything), "ms"),
+        Figure("share of the time that the head waited for a core", 100 * waited / seconds, "%"),
         *(
             Figure(f"p99 of {name}", 1e3 * at(sorted(group), 99), "ms")
             for name, group in sorted(answers.latencies.items())
@@ -69,6 +74,11 @@ def measure(is_quick: bool) -> list[Figure]:
 
 def at(ordered: list[float], rank: int) -> float:
     return quantiles(ordered, n=100, method="inclusive")[rank - 1]
+
+
+def core_wait_seconds(pid: int) -> float:
+    """How long the loop of a process could have run, had other processes not had the cores."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 class Head:
@@ -178,6 +188,9 @@ class Client:
 
     async def _exchange(self, path: str) -> int:
         host, port = self._address
+        # The head closes connections that rest; the one that was used last is the least likely to be one.
+        while self._idle and self._idle[0][0].at_eof():
+            self._idle.popleft()[1].close()
         connection = self._idle.pop() if self._idle else await asyncio.open_connection(host, port)
         reader, writer = connection
         writer.write(f"GET /api{path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
