@@ -26,7 +26,18 @@ from qalipsis.demo.shop_process import running_shop
 RATE = 200
 LONG_SECONDS = 30
 WARM_SECONDS = 3
-MIX = ("list", "details", "scenarios", "details", "zones", "list", "details", "factories", "finished", "report")
+MIX = (
+    "list",
+    "details",
+    "scenarios",
+    "details",
+    "zones",
+    "list",
+    "details",
+    "factories",
+    "finished",
+    "report",
+)
 """In turns, so each a tenth of all requests per mention."""
 
 PATHS = {

@@ -9,7 +9,7 @@ from litestar import Litestar, MediaType, Request, Router, get
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import ResponseHeader
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import ClientException, HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
@@ -30,7 +30,10 @@ class LenientRequest(Request[Any, Any, Any]):
     """Reads words in any case, and a single value where a list is expected."""
 
     async def json(self) -> Any:
-        return normalised(await super().json())
+        try:
+            return normalised(await super().json())
+        except RecursionError:
+            raise ClientException("the body is JSON inside JSON, deeper than anything here reads") from None
 
 
 @get("/", opt={OPEN: True}, media_type=MediaType.TEXT, include_in_schema=False)

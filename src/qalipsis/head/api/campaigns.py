@@ -161,7 +161,7 @@ async def _hard_of_body(request: _Request) -> bool:
         return False
     try:
         return msgspec.json.decode(body, type=_Abort, strict=False).hard
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ClientException('the body must be empty, or JSON such as {"hard": true}') from None
 
 
