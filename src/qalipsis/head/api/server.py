@@ -86,7 +86,7 @@ def _settled() -> Iterator[None]:
     """Keeps what is there already, mostly code, out of the garbage collector's sight.
 
     A hundred thousand objects of frameworks that never become garbage make a full collection take 80 ms, in
-    which nobody is answered; without them it takes 3.
+    which nobody is answered; without them it takes one or two.
     """
     gc.collect()
     gc.freeze()
