@@ -30,7 +30,7 @@ bench: $(VENV)/.installed-dev     ## ratios measured in one run, written to benc
 	sh tests/services/install
 	$(BIN)/python -m benchmarks
 
-prove: $(VENV)/.installed-dev     ## long proofs: ten access-log counts, ten minutes of memory
+prove: $(VENV)/.installed-dev     ## long proofs: ten access-log counts, ten minutes of memory, 10,000 odd requests
 	sh tests/services/install
 	$(BIN)/python -m pytest -m prove -s --timeout 3600
 

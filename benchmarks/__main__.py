@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import memory, merging, records, starts, steps, throughput, workers
+from benchmarks import assigning, memory, merging, records, rest, starts, steps, throughput, workers
 from benchmarks.figure import Figure
 from benchmarks.results import record, table
 
@@ -19,6 +19,8 @@ BENCHMARKS: Mapping[str, Callable[[bool], list[Figure]]] = {
     "steps": steps.measure,
     "records": records.measure,
     "merging": merging.measure,
+    "assigning": assigning.measure,
+    "rest": rest.measure,
 }
 RESULTS = Path(__file__).with_name("results.json")
 

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -51,6 +54,34 @@ class Head:
         with urlopen(Request(self.root + path, data, headers, method=method), timeout=10) as answer:
             content: bytes = answer.read()
             return content
+
+    def send(self, path: str, body: bytes) -> None:
+        headers = {"Content-Type": "application/json"}
+        with urlopen(Request(self.root + path, body, headers, method="POST"), timeout=10):
+            return
+
+    def pour(self, path: str, length: int, is_chunked: bool) -> tuple[int, Any]:
+        """Post so many spaces, and go on when the answer comes before their end."""
+        address = urlsplit(self.root)
+        connection = HTTPConnection(address.hostname or "", address.port, timeout=10)
+        connection.putrequest("POST", address.path + path)
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader(
+            *(("Transfer-Encoding", "chunked") if is_chunked else ("Content-Length", length))
+        )
+        connection.endheaders()
+        block = b" " * (1 << 20)
+        with suppress(ConnectionError):
+            for _ in range(length >> 20):
+                connection.send(b"%x\r\n%b\r\n" % (len(block), block) if is_chunked else block)
+        with closing(connection), connection.getresponse() as answer:
+            return answer.status, json.loads(answer.read())
+
+    def peak_kilobytes(self) -> int:
+        """The most memory that the process ever had."""
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())
+        assert found is not None
+        return int(found[1])
 
     def get(self, path: str) -> Any:
         return json.loads(self.ask("GET", path))
@@ -105,6 +136,34 @@ def test_campaigns_are_run_stopped_and_reported_over_http(head: Head) -> None:
     assert b"endless by REST" in head.ask("GET", f"/campaigns/{running}/report")
     with pytest.raises(HTTPError, match="404"):
         head.get("/campaigns/nothing")
+
+
+HUGE = 100 * 1024 * 1024
+LEEWAY = 16 * 1024
+"""Kilobytes of memory that no size of a body may exceed."""
+
+
+def test_a_body_of_a_hundred_megabytes_is_refused_at_once(head: Head) -> None:
+    ready(head)
+    before, began = head.peak_kilobytes(), time.monotonic()
+    for path in ("/campaigns", "/campaigns/one/abort"):
+        for is_chunked in (False, True):
+            status, answer = head.pour(path, HUGE, is_chunked)
+            assert (status, answer) == (413, {"errors": ["the request is too large"]})
+    assert time.monotonic() - began < 10
+    assert head.peak_kilobytes() - before < LEEWAY
+    assert head.get("/zones") == []
+
+
+def test_what_is_no_json_is_refused_with_a_sentence(head: Head) -> None:
+    deep = (b"[" * 200_000, b'{"a":' * 200_000)
+    for path in ("/campaigns", "/campaigns/validate", "/campaigns/one/abort"):
+        for body in (b"{", b"\xff\xfe", b'{"name": NaN}', b"{}{}", *deep):
+            with pytest.raises(HTTPError) as raised:
+                head.send(path, body)
+            assert raised.value.code == 400, body[:20]
+            (sentence,) = json.loads(raised.value.read())["errors"]
+            assert "JSON" in str(sentence)
 
 
 def test_a_campaign_that_is_refused_leaves_the_factory_free(tmp_path: Path) -> None:

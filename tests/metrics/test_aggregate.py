@@ -118,6 +118,8 @@ def test_a_broken_snapshot_changes_nothing() -> None:
         msgspec.structs.replace(good, latencies=good.latencies[:-1]),
         msgspec.structs.replace(good, timings=b"noise"),
         msgspec.structs.replace(good, steps=good.steps[:1]),
+        # The head of four numbers, the blocks of the only plane, the first key, and the second one.
+        msgspec.structs.replace(good, timings=good.timings[:24] + good.timings[20:24] + good.timings[28:]),
     )
     for snapshot in broken:
         with pytest.raises(ValueError):

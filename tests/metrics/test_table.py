@@ -73,3 +73,26 @@ def test_taking_leaves_the_table_empty_and_usable() -> None:
 def test_several_keys_are_read_as_one_histogram() -> None:
     table = table_of([(0, 0.1), (1, 0.2), (2, 0.3)])
     assert table.histogram(0, 2, 40).count == 2
+
+
+def test_a_thousand_merges_of_full_bytes_lose_nothing() -> None:
+    part, late = HistogramTable(), HistogramTable()
+    for _ in range(255):
+        part.add(1, 0.02)
+    late.add_groups(np.array([1]), np.array([0]), np.full(70_000, 0.02))
+    few, many = unpack(part.take()), unpack(late.take())
+    merged = HistogramTable()
+    for _ in range(1000):
+        merged.add_packed(few, few.keys)
+    merged.add_packed(many, many.keys)
+    merged.add(1, 0.02)
+    assert merged.histogram(1).count == 255 * 1000 + 70_000 + 1
+
+
+def test_a_table_that_grows_while_it_merges_keeps_what_it_has() -> None:
+    merged = HistogramTable()
+    for key in range(40):
+        packed = unpack(table_of([(key, 0.1), (key, 0.2)]).take())
+        for _ in range(3):
+            merged.add_packed(packed, packed.keys)
+    assert [merged.histogram(key).count for key in range(40)] == [6] * 40

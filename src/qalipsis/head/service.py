@@ -52,6 +52,7 @@ MOST_WAITING: Final = 1000
 MOST_LOOKED_AT: Final = 20
 """Of those that wait, so many are tried each time, the oldest first."""
 
+MOST_REPORTS: Final = 16
 PULSE_SECONDS: Final = 10.0
 UNEXPECTED: Final = "an unexpected error occurred, the log of the head says more"
 LEFT_BEHIND: Final = "the head that drove it ended before the campaign did, and its factory with it"
@@ -130,6 +131,7 @@ class CampaignService:
         self.waiting = 0
         """Campaigns that wait for free factories, as they were counted last."""
         self._charges: dict[str, _Charge] = {}
+        self._reports: dict[str, Report] = {}
         self._changed = asyncio.Event()
         self._is_closing = False
         self._has_ended = asyncio.Event()
@@ -215,7 +217,7 @@ class CampaignService:
     async def report(self, key: str) -> Report:
         """Raises UnknownCampaign as long as there is none."""
         await self.record(key)
-        report = await self._store.report(key)
+        report = await self._report(key)
         if report is None:
             raise UnknownCampaign(f"campaign {key} has no report: it has not ended, or never started")
         return report
@@ -464,7 +466,16 @@ class CampaignService:
             return Details(record=record, live=charge.stream.live)
         if not is_terminal(record.state):
             return Details(record=record, live=await self._live_elsewhere(key))
-        return Details(record=record, report=await self._store.report(key))
+        return Details(record=record, report=await self._report(key))
+
+    async def _report(self, key: str) -> Report | None:
+        """Those that were asked for last are kept: a report never changes, and is long to read."""
+        report = self._reports.pop(key, None) or await self._store.report(key)
+        if report is not None:
+            self._reports[key] = report
+            if len(self._reports) > MOST_REPORTS:
+                del self._reports[next(iter(self._reports))]
+        return report
 
     async def _glance(self, key: str) -> tuple[StateEntered, Live | None, bool]:
         """How a campaign stands that another head drives, or nobody, and whether it is over."""

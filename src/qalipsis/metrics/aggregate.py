@@ -305,6 +305,8 @@ def _unpack_steps(data: bytes, keys: int) -> Packed | None:
     packed = unpack(data)
     if packed.size != DURATIONS.size or (len(packed.keys) and packed.keys.max() >= keys):
         raise ValueError("the snapshot's histograms do not belong to its steps")
+    if len(packed.keys) and np.bincount(packed.keys).max() > 1:
+        raise ValueError("the snapshot has two histograms of the same")
     return packed
 
 

@@ -152,15 +152,16 @@ def _counts(planes: NDArray[np.uint8], held: list[int]) -> Counts:
 
 def _low_byte(planes: NDArray[np.uint8], held: list[int]) -> NDArray[np.uint8]:
     """What up to eight planes make of their blocks."""
-    at = _BLOCK_BYTES * held[0]
-    low = np.unpackbits(planes[:at], bitorder="little")
+    bits = np.unpackbits(planes[: _BLOCK_BYTES * sum(held)], bitorder="little").reshape(-1, BLOCK)
+    at = held[0]
+    low = bits[:at]
     for plane, blocks in enumerate(held[1:], 1):
-        bits = np.unpackbits(planes[at : at + _BLOCK_BYTES * blocks], bitorder="little")
-        at += _BLOCK_BYTES * blocks
+        higher = bits[at : at + blocks]
+        at += blocks
         # Multiplied, because numpy shifts bytes one by one.
-        bits *= np.uint8(1 << plane)
-        low[: len(bits)] += bits
-    return low.reshape(-1, BLOCK)
+        higher *= np.uint8(1 << plane)
+        low[:blocks] += higher
+    return low
 
 
 def _check(packed: Packed, places: Ints, histograms: int) -> None:

@@ -32,7 +32,7 @@ from qalipsis.head.roster import Roster
 from qalipsis.head.scheduler import utc_now
 from qalipsis.head.series_store import MemorySeries
 from qalipsis.head.service import CampaignService
-from qalipsis.head.store import MemoryStore
+from qalipsis.head.store import MemoryStore, Store
 from qalipsis.head.tenure import Tenure
 from qalipsis.plan.model import ScenarioDescriptor, StepDescriptor
 from qalipsis.reports.live import Live, LiveStep
@@ -63,12 +63,12 @@ class FakeDriver:
     """Runs until the test says `go`, or somebody stops it."""
 
     def __init__(
-        self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None], store: MemoryStore
+        self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]
     ) -> None:
         self.request = request
         self.stops: list[tuple[bool, str]] = []
         self.error: Exception | None = None
-        self._tenure, self._watch, self._store = tenure, watch, store
+        self._tenure, self._watch = tenure, watch
         self._aborter: str | None = None
         self._go = asyncio.Event()
 
@@ -115,7 +115,7 @@ class Desk:
         origins: Collection[str] = (),
         *,
         clock: Clock | None = None,
-        store: MemoryStore | None = None,
+        store: Store | None = None,
         head: str = "head",
         is_alone: bool = True,
     ) -> None:
@@ -123,6 +123,8 @@ class Desk:
         self.store = store or MemoryStore(clock)
         self.ring = Ring()
         self.runs: list[FakeDriver] = []
+        self.is_swift = False
+        """Whether campaigns end at once."""
         now = utc_now if clock is None else partial(_moment_of, clock)
         clock = clock or SystemClock()
         # The factory is always there, however the test turns the clock.
@@ -189,8 +191,9 @@ class Desk:
                     return details
                 await asyncio.sleep(0.005)
 
+<<<<<<< HEAD
     def _conduct(self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]) -> FakeDriver:
-        self.runs.append(FakeDriver(tenure, request, watch, self.store))
+        self.runs.append(FakeDriver(tenure, request, watch))
         return self.runs[-1]
 
 
@@ -202,6 +205,13 @@ def _at_once(call: Coroutine[Any, Any, None]) -> None:
 
 def _moment_of(clock: Clock) -> datetime:
     return moment(clock.epoch(clock.now()))
+=======
+    def _conduct(self, request: CampaignRequest, watch: Callable[[Live], None]) -> Orchestrator:
+        self.runs.append(FakeOrchestrator(self, request, watch))
+        if self.is_swift:
+            self.runs[-1].go()
+        return cast("Orchestrator", self.runs[-1])
+>>>>>>> merge
 
 
 @asynccontextmanager

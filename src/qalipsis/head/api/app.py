@@ -9,7 +9,7 @@ from litestar import Litestar, MediaType, Request, Router, get
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import ResponseHeader
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import ClientException, HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
@@ -19,6 +19,7 @@ from qalipsis.errors import QalipsisError
 from qalipsis.head.api import campaigns, data_series, health, problems, reports, resources, time_series
 from qalipsis.head.api.access import OPEN, Authentication, Gate, check_permission
 from qalipsis.head.api.browse import BrowsePlugin
+from qalipsis.head.api.pages import Pages
 from qalipsis.head.campaign_configuration import normalised
 from qalipsis.head.data_desk import DataDesk
 from qalipsis.head.service import CampaignService
@@ -30,7 +31,10 @@ class LenientRequest(Request[Any, Any, Any]):
     """Reads words in any case, and a single value where a list is expected."""
 
     async def json(self) -> Any:
-        return normalised(await super().json())
+        try:
+            return normalised(await super().json())
+        except RecursionError:
+            raise ClientException("the body is JSON inside JSON, deeper than anything here reads") from None
 
 
 @get("/", opt={OPEN: True}, media_type=MediaType.TEXT, include_in_schema=False)
@@ -53,6 +57,7 @@ def make_app(
     desk: DataDesk,
 ) -> Litestar:
     """The API under `server.api-root`; health and metrics are at the root too, where probes look."""
+    pages = Pages(service)
     root = "/" + server.api_root.strip("/")
     data = (*data_series.HANDLERS, *time_series.HANDLERS, *reports.HANDLERS)
     handlers = (*campaigns.HANDLERS, *resources.HANDLERS, *data, describe)
@@ -63,6 +68,7 @@ def make_app(
         request_class=LenientRequest,
         dependencies={
             "service": Provide(lambda: service, sync_to_thread=False),
+            "pages": Provide(lambda: pages, sync_to_thread=False),
             "gate": Provide(lambda: gate, sync_to_thread=False),
             "desk": Provide(lambda: desk, sync_to_thread=False),
             "validation": Provide(lambda: validation, sync_to_thread=False),

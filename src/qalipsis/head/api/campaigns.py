@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -16,12 +15,12 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from qalipsis.head.api.access import User
+from qalipsis.head.api.pages import Pages
 from qalipsis.head.api.payloads import Campaign, CampaignDetails, Page, campaign_of, details_of, page_of
 from qalipsis.head.campaign_configuration import CampaignConfiguration
 from qalipsis.head.campaign_list import SORTS, CampaignQuery
 from qalipsis.head.live_stream import Happening, Noticed, StateEntered
 from qalipsis.head.service import CampaignService
-from qalipsis.reports import page as html
 
 MOST_LISTED: Final = 1000
 MOST_PAGES: Final = 1_000_000
@@ -106,8 +105,10 @@ async def show_campaigns(
     wanted = _split([keys])
     if not 1 <= len(wanted) <= MOST_KEYS:
         raise ClientException(f"1 to {MOST_KEYS} keys are possible, separated by commas")
-    zones = await service.zones()
-    return [details_of(each, zones) for each in await service.details(wanted)]
+    found = await service.details(wanted)
+    is_in_zones = any(scenario.zones for each in found for scenario in each.record.scenarios)
+    zones = await service.zones() if is_in_zones else ()
+    return [details_of(each, zones) for each in found]
 
 
 @get("/campaigns/{key:str}/configuration", opt={"permission": "read:campaign"}, tags=["campaigns"])
@@ -124,14 +125,12 @@ async def show_configuration(
     media_type="text/html",
     tags=["campaigns"],
 )
-async def download_report(key: FromPath[str], service: NamedDependency[CampaignService]) -> Response[bytes]:
+async def download_report(key: FromPath[str], pages: NamedDependency[Pages]) -> Response[bytes]:
     """The report as one HTML file that needs nothing else."""
-    report = await service.report(key)
-    # Drawing the charts of a long campaign would hold up everybody else.
-    content = await asyncio.to_thread(html.render, report)
+    content = await pages.of(key)
     name = re.sub(r"[^\w.-]", "_", key, flags=re.ASCII)
     return Response(
-        content.encode(),
+        content,
         media_type="text/html",
         headers={"Content-Disposition": f'attachment; filename="{name}.html"'},
     )
@@ -185,7 +184,7 @@ async def _hard_of_body(request: _Request) -> bool:
         return False
     try:
         return msgspec.json.decode(body, type=_Abort, strict=False).hard
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ClientException('the body must be empty, or JSON such as {"hard": true}') from None
 
 

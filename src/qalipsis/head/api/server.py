@@ -7,6 +7,7 @@ and ends its connections in order. granian has workers of its own, to be stopped
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,10 @@ class ApiServer:
 
     async def serve(self) -> None:
         """Answer requests until `aclose`."""
+        with _settled():
+            await self._serve()
+
+    async def _serve(self) -> None:
         try:
             await self._server.serve([self._listener])
         finally:
@@ -74,6 +79,21 @@ class ApiServer:
         """Take no more requests, and wait until those that are served have their answers."""
         self._server.should_exit = True
         await self._ended.wait()
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """Keeps what is there already, mostly code, out of the garbage collector's sight.
+
+    A hundred thousand objects of frameworks that never become garbage make a full collection take 80 ms, in
+    which nobody is answered; without them it takes one or two.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class _Server(uvicorn.Server):
