@@ -130,6 +130,8 @@ def test_campaigns_are_run_stopped_and_reported_over_http(head: Head) -> None:
             break
         time.sleep(0.1)
     assert live["startedMinions"] == 3
+    curve = head.get(f"/time-series/aggregate?series=minions.count&campaigns={running}")["minions.count"]
+    assert curve["summary"]["value"] == 3.0
     head.ask("POST", f"/campaigns/{running}/abort?hard=true")
     details = head.until(running, "ABORTED")
     assert (details["aborterName"], details["verdict"]["value"]) == ("local", "VALID")

@@ -39,6 +39,7 @@ from qalipsis.cluster.publisher import Publisher
 from qalipsis.config.settings import StageLimits
 from qalipsis.errors import CampaignRefused, FactoryError, ScenarioErrors, ServiceUnavailable
 from qalipsis.head.limits import Limits
+from qalipsis.head.meter_series import MeterQuery
 from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
 from qalipsis.head.reception import Reception
 from qalipsis.head.scenario_request import ScenarioRequest
@@ -304,6 +305,16 @@ async def test_snapshots_are_put_together_and_counted_once() -> None:
     report = await stage.play()
     assert report.scenarios[0].steps[0].executions.attempted == 30
     assert [second.t_s for second in report.timeline] == [0.0, 1.0, 2.0]
+
+
+async def test_the_meters_of_each_second_are_kept() -> None:
+    stage = Stage()
+    stage.factory.on[StartMinions] = lambda: [*snapshots(3), *ended()]
+    await stage.play()
+    meters = await stage.store.meters(MeterQuery(campaigns=("c-1",), names=("minions.count",)))
+    seconds = await stage.store.seconds("c-1")
+    assert seconds
+    assert [each.value for each in meters] == [float(each.minions) for each in seconds]
 
 
 async def test_a_broken_snapshot_is_set_aside() -> None:
