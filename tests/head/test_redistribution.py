@@ -89,7 +89,11 @@ def test_arrivals_go_on_where_minions_go_and_after_those_that_were_planned() -> 
     counts = row(minions_started=1, arrivals_planned=40, passes_completed=38)
     found = redistribute(of, Book(), {0: {"shop": counts}}, range(5))
     assert found.directives["a"].takeovers == {
-        1: {"shop": Takeover(minions=(Portion(0, 0, 4),), arrivals=(Portion(0, 40),), records=(Portion(0, 38),))}
+        1: {
+            "shop": Takeover(
+                minions=(Portion(0, 0, 4),), arrivals=(Portion(0, 40),), records=(Portion(0, 38),)
+            )
+        }
     }
 
 
