@@ -33,6 +33,7 @@ class Fleet:
         self.living = list(range(workers))
         self.lost: list[int] = []
         self.ended: list[tuple[int, float]] = []
+        self._last_words: dict[int, tuple[int, ...]] = {}
         self._minions = plan.minions
         self._memory = [memoryview(bytearray(ledger_bytes(1))) for _ in range(workers)]
         self._clocks = [VirtualClock(self.now) for _ in range(workers)]
@@ -48,11 +49,15 @@ class Fleet:
                 worker,
                 self._clocks[worker],
                 find_step=installed_step,
-                on_ended=lambda name, worker=worker: self.ended.append((worker, self.at())),
+                on_ended=lambda name, worker=worker: self._has_ended(worker),
                 **options,
             )
             for worker in range(workers)
         ]
+
+    def _has_ended(self, worker: int) -> None:
+        if worker in self.living:
+            self.ended.append((worker, round(self.at(), 2)))
 
     def at(self) -> float:
         """Seconds after the start."""
@@ -83,6 +88,7 @@ class Fleet:
     def kill(self, *workers: int) -> None:
         self.living = [worker for worker in self.living if worker not in workers]
         self.lost += workers
+        self._last_words.update({worker: self.row(worker) for worker in workers})
 
     def restart(self) -> Redistribution:
         """What the head does about all losses that it has not dealt with."""
@@ -99,7 +105,8 @@ class Fleet:
         return found
 
     def row(self, worker: int) -> tuple[int, ...]:
-        return tuple(ScenarioLedger(self._memory[worker], 0).counts.tolist())
+        counted = self._last_words.get(worker)
+        return counted or tuple(ScenarioLedger(self._memory[worker], 0).counts.tolist())
 
     def count(self, worker: int, slot: Slot) -> int:
         return self.row(worker)[slot]
