@@ -64,7 +64,7 @@ async def test_who_has_not_ended_starts_again_late_ones_at_once_and_the_others_a
     chain, log = walking(profile.regular("1s", 3), 30)
     fleet = await played(chain, 3, (4.5, (0,), 6.5), until=60)
     of_lost = sorted(due for index, due in log.begun if index % 3 == 0)
-    # Minions 0, 3 … 27 are due at 0, 1 … 9. Those of 0, 1 and 2 had ended, 3 and 4 are lost, 5 and 6 are late.
+    # Minions 0, 3 … 27 are due at 0, 1 … 9: those of 0, 1 and 2 had ended, those of 3 and 4 are lost.
     assert of_lost == [0, 1, 2, 3, 4, 6.5, 6.5, 6.5, 6.5, 7, 8, 9]
     assert sorted(due for index, due in log.begun if index % 3 == 1) == list(range(10))
     account = fleet.books().minions

@@ -124,13 +124,15 @@ class Supply:
         ends, rows that were read already are gone with the worker they were dealt to. A source that cannot be
         opened now fails the minions that wait for it, as one does that breaks.
         """
+        if self._is_stopped:
+            return  # so nobody begins a pass any more
         for aside in self._asides:
             aside.take_over((), ownership)
         self._place = replace(self._place, is_idle=False)
         for pump in self._asleep:
             pump.start(self._scene.background)
         self._asleep.clear()
-        if not records or self._is_stopped:
+        if not records:
             return
 
         def is_taken(row: int) -> bool:
