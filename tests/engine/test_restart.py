@@ -191,13 +191,12 @@ async def test_minions_choose_as_they_did_before() -> None:
 
 
 async def test_a_crowd_of_late_minions_leaves_turns_to_others() -> None:
-    # Of half a million lines, most are in the past: they are passed by in slices.
-    chain, log = walking(profile.regular("1ms", 1), 30_000, "1ms")
-    fleet = await played(chain, 2, (20.0, (0,), 25.0), until=60)
-    assert fleet.books().minions.completed == 30_000
+    chain, log = walking(profile.regular("1ms", 1), 8_000, "1ms")
+    fleet = await played(chain, 2, (4.0, (0,), 6.0), until=10)
+    assert fleet.books().minions.completed == 8_000
     late = Counter(due for index, due in log.begun if index % 2 == 0)
-    assert late[25.0] > 2_000
-    assert max(count for due, count in late.items() if due != 25.0) == 1
+    assert late[6.0] > 990
+    assert max(count for due, count in late.items() if due != 6.0) == 1
 
 
 async def test_a_lost_workers_rows_are_read_again_from_the_first_unfinished_one() -> None:
@@ -258,6 +257,15 @@ async def test_a_worker_without_minions_opens_its_sources_late() -> None:
     rows = listed([7])
     chain = scenario("rows", minions=1).start().then(rows).named("row").on_each(taken.append).delay("2s")
     fleet = await played(chain, 2, (1.0, (0,), 2.0), until=60, find_source=find_source)
+    assert taken == [7, 7]
+    assert fleet.books().minions.completed == 1
+
+
+async def test_an_idle_timeout_that_passed_where_nobody_was_ends_nothing() -> None:
+    taken: list[int] = []
+    feed = listed([7]).broadcast(idle_timeout="1s")
+    chain = scenario("rows", minions=1).start().then(feed).named("row").on_each(taken.append).delay("5s")
+    fleet = await played(chain, 2, (2.0, (0,), 3.0), until=60, find_source=find_source)
     assert taken == [7, 7]
     assert fleet.books().minions.completed == 1
 

@@ -65,7 +65,7 @@ class Supply:
         self._collects: list[Collect] = []
         self._asides: list[Supply] = []
         self._dealings: list[Dealing] = []
-        self._asleep: list[Pump] = []
+        self._asleep: list[tuple[Pump, Sink]] = []
         """What is not read, for nobody would come for it."""
         self._taken: list[Callable[[int], bool]] = []
         """Rows of lost workers that this one was given."""
@@ -129,7 +129,9 @@ class Supply:
         for aside in self._asides:
             aside.take_over((), ownership)
         self._place = replace(self._place, is_idle=False)
-        for pump in self._asleep:
+        for pump, sink in self._asleep:
+            if isinstance(sink, feed.Feed):
+                sink.wake()  # its idle timeout may have passed meanwhile
             pump.start(self._scene.background)
         self._asleep.clear()
         if not records:
@@ -232,7 +234,7 @@ class Supply:
         runtime = self._runtime(meters, group, is_counting)
         pump = Pump(self._reader_of(source), runtime, sink, shard, is_endless)
         if self._place.is_idle:
-            self._asleep.append(pump)
+            self._asleep.append((pump, sink))
             return pump
         await pump.open()
         pump.start(self._scene.background)
