@@ -225,6 +225,21 @@ async def test_rows_whose_passes_have_ended_are_not_given_again() -> None:
     assert fleet.books().minions.completed == 30
 
 
+async def test_the_right_side_of_a_zip_is_read_again() -> None:
+    pairs: list[Any] = []
+    chain = (
+        scenario("zipped", minions=12)
+        .start()
+        .returns("left")
+        .zip(listed(list(range(12))), timeout="10s")
+        .on_each(lambda pair: pairs.append(pair.right))
+        .delay("2s")
+    )
+    fleet = await played(chain, 3, (1.0, (0,), 4.0), until=60, find_source=find_source)
+    assert sorted(pairs) == sorted([*range(12), 0, 3, 6, 9])
+    assert fleet.books().minions.completed == 12
+
+
 async def test_rows_that_come_later_go_to_those_who_took_over() -> None:
     source, taken = Fed(), []
     feeds: list[Any] = []
