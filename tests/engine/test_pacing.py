@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qalipsis import profile
-from qalipsis.engine.pacing import starts
+from qalipsis.engine.pacing import SEARCH, indices_of, starts, taken_starts
 from qalipsis.language.profiles import Profile
 from qalipsis.plan.ownership import Ownership
+from qalipsis.plan.portion import Portion, Takeover
 
 weights = st.lists(st.integers(0, 7), min_size=1, max_size=6).filter(any).map(tuple)
 ramps = st.one_of(
@@ -63,6 +64,45 @@ def test_a_workers_starts_are_in_order_and_never_empty(
             assert at >= before
             assert list(indices)
             before = at
+
+
+@given(ramps, st.integers(1, 800), weights, st.data())
+def test_what_is_taken_over_starts_at_the_profiles_instants(
+    ramp: Profile, minions: int, dealt: tuple[int, ...], data: st.DataObject
+) -> None:
+    ownership = Ownership(dealt)
+    owners = [worker for worker, weight in enumerate(dealt) if weight]
+    lost = data.draw(st.lists(st.sampled_from(owners), unique=True, max_size=3))
+    skipped = {worker: data.draw(st.integers(0, 30)) for worker in lost}
+    takers = data.draw(st.integers(1, 3))
+    due = due_times(ramp, minions, 1.0)
+    expected = {}
+    for worker in lost:
+        own = list(ownership.indices(worker, 0, len(due)))[skipped[worker] :]
+        expected.update({index: due[index] for index in own})
+    started: dict[int, float] = {}
+    for taker in range(takers):
+        parts = tuple(Portion(worker).skip(skipped[worker]).deal(taker, takers) for worker in lost)
+        taken = taken_starts(ramp, minions, 1.0, ownership, Takeover(minions=parts, arrivals=parts))
+        before, own = 0.0, []
+        for at, indices in taken:
+            assert at >= before
+            before = at
+            for index in indices:
+                own.append(index)
+                assert index not in started
+                started[index] = at
+        assert sorted(own) == sorted(indices_of(ownership, parts, len(due)))
+    assert started == expected
+
+
+def test_a_long_search_lets_others_have_their_turn() -> None:
+    taken = taken_starts(
+        profile.regular("1ms", 1), 100_000, 1.0, Ownership((1, 1)), Takeover(minions=(Portion(1, 20_000),))
+    )
+    empty = [at for at, indices in islice(taken, 40_001 // SEARCH) if not indices]
+    assert len(empty) == 40_001 // SEARCH
+    assert [(at, list(indices)) for at, indices in islice(taken, 1)] == [(40.001, [40_001])]
 
 
 def test_lines_without_an_own_minion_are_left_out() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,11 +100,7 @@ def test_arrivals_go_on_where_minions_go_and_after_those_that_were_planned() -> 
     counts = row(minions_started=1, arrivals_planned=40, passes_completed=38)
     found = redistribute(of, Book(), {0: {"shop": counts}}, range(5))
     assert found.directives["a"].takeovers == {
-        1: {
-            "shop": Takeover(
-                minions=(Portion(0, 0, 4),), arrivals=(Portion(0, 40),), records=(Portion(0, 38),)
-            )
-        }
+        1: {"shop": Takeover(minions=(Portion(0),), arrivals=(Portion(0, 40),), records=(Portion(0, 38),))}
     }
 
 
@@ -130,6 +128,36 @@ def test_zones_that_a_scenario_does_not_run_in_take_nothing_over() -> None:
     found = redistribute(of, Book(), {1: {}, 2: {}, 3: {}}, range(6))
     assert {each.worker for each in found.book.taken} == {4, 5}
     assert found.restarted == {worker: {"shop": 8} for worker in (1, 2, 3)}
+
+
+@given(st.integers(1, 8), st.integers(1, 70), st.integers(0, 20_000))
+def test_everybody_gets_about_as_much_in_few_pieces(lost: int, takers: int, minions: int) -> None:
+    of = assignment(max(1, minions), (("a", lost, ""), ("b", takers, "")))
+    found = redistribute(of, Book(), {worker: {} for worker in range(lost)}, range(lost, lost + takers))
+    more = Counter(
+        {
+            taker: sum(each.count(of.dealt(each.worker, "shop")) for each in takeovers["shop"].minions)
+            for directive in found.directives.values()
+            for taker, takeovers in directive.takeovers.items()
+        }
+    )
+    fair = sum(more.values()) / takers
+    assert all(count <= 1.25 * fair + 2 for count in more.values())
+    assert sum(len(each.what.minions) for each in found.book.taken) <= 4 * takers + 2 * lost
+
+
+def test_a_fleet_that_loses_one_factory_after_the_other_stays_simple() -> None:
+    of = assignment(100_000, tuple((f"f{number}", 8, "") for number in range(8)))
+    book, living = Book(), set(range(64))
+    for factory in range(6):
+        lost = range(8 * factory, 8 * factory + 8)
+        living -= set(lost)
+        found = redistribute(of, book, {worker: {} for worker in lost}, living)
+        book = found.book
+        assert all(len(msgspec.msgpack.encode(each)) < 20_000 for each in found.directives.values())
+    whole = [held(of, book, worker, "shop") for worker in living]
+    everyone = minions_in(of, whole)
+    assert len(everyone) == len(set(everyone)) == 100_000
 
 
 class Fleet:

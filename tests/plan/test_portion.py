@@ -35,7 +35,7 @@ def test_skipping_takes_what_comes_first_in_all_portions_together(
 
     left = skip_first(held, count, dealt.__getitem__)
     assert members(list(left)) == members(held)[count:]
-    assert all(part.count(dealt[part.worker]) for part in left)
+    assert [(part.worker, part.stride) for part in left] == [(part.worker, part.stride) for part in held]
 
 
 def test_what_has_no_end_is_skipped_as_well() -> None:
@@ -60,3 +60,18 @@ def test_the_nth_index_of_a_worker_is_the_nth_that_it_owns(
         for worker in range(sum(zones)):
             own = list(ownership.indices(worker, 0, total))
             assert [ownership.nth(worker, ordinal) for ordinal in range(len(own))] == own
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(1, 200), st.data())
+def test_in_a_zone_ordinals_are_in_the_order_of_the_ramp(
+    zones: list[int], total: int, data: st.DataObject
+) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, 100), min_size=len(zones) - 1, max_size=len(zones) - 1)))
+    shares = [high - low for low, high in zip([0, *cuts], [*cuts, 100], strict=True)]
+    ownership, first = ownership_of(zones, shares, total), 0
+    for workers in zones:
+        dealt = {worker: ownership.count(worker, 0, total) for worker in range(first, first + workers)}
+        first += workers
+        everyone = sorted((ordinal, worker) for worker, count in dealt.items() for ordinal in range(count))
+        indices = [ownership.nth(worker, ordinal) for ordinal, worker in everyone]
+        assert indices == sorted(indices)

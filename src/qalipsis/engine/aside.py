@@ -42,8 +42,8 @@ class Aside:
 
     def end(self) -> None:
         """Interrupt it, or keep it from starting: nobody needs it any more."""
-        self._is_interrupted = not self._is_over
-        self._is_over = True
+        if not self._is_over:
+            self._is_over = self._is_interrupted = True
         self._minion.strand.abort()
         self._minion.close()
 

@@ -93,6 +93,10 @@ class Feed:
         """Another pump begins to fill it; `go_on` tells that one that there is room."""
         self.go_on = both(self.go_on, go_on)
         self._pumps += 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Records may come after all, though it ran dry."""
         if not self._is_dry:
             return  # it goes on as before, or nobody is to wait any more
         self._is_dry = self._is_ended = False

@@ -14,7 +14,7 @@ from qalipsis.plan.ownership import Ownership
 from qalipsis.plan.portion import Portion, Takeover
 
 SEARCH = 512
-"""Lines looked at before I/O gets its turn: a third of a millisecond."""
+"""Lines looked at before I/O gets its turn: less than a millisecond."""
 
 TAKEN_CHUNK = 128
 """Arrivals computed at once of each portion: there may be many, and all come before the first departure."""
@@ -99,18 +99,26 @@ def _lines_of(
     first = looked_at = 0
     for count, at in profile.starts(minions, speed_factor):
         last = first + count
-        owner = ownership.owner(first) if count == 1 else None
-        for worker in parts if owner is None else parts.keys() & {owner}:
-            begin = begun[worker]
-            begun[worker] = end = begin + ownership.count(worker, first, last)
-            for portion in parts[worker]:
-                if ordinals := portion.ordinals(begin, end):
+        if count == 1:
+            worker = ownership.owner(first)
+            if worker in parts:
+                ordinal = begun[worker]
+                begun[worker] = ordinal + 1
+                if any(portion.has(ordinal) for portion in parts[worker]):
                     looked_at = 0
-                    yield at, map(ownership.nth, repeat(worker), ordinals)
+                    yield at, (first,)
+        else:
+            for worker, own in parts.items():
+                begin = begun[worker]
+                begun[worker] = end = begin + ownership.count(worker, first, last)
+                for portion in own:
+                    if ordinals := portion.ordinals(begin, end):
+                        looked_at = 0
+                        yield at, map(ownership.nth, repeat(worker), ordinals)
         first = last
         looked_at += 1
         if looked_at == SEARCH:
             looked_at = 0
+            if begun == ends:
+                return
             yield at, ()
-        if begun == ends:
-            return

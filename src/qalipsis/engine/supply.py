@@ -65,7 +65,7 @@ class Supply:
         self._collects: list[Collect] = []
         self._asides: list[Supply] = []
         self._dealings: list[Dealing] = []
-        self._asleep: list[Pump] = []
+        self._asleep: list[tuple[Pump, Sink]] = []
         """What is not read, for nobody would come for it."""
         self._taken: list[Callable[[int], bool]] = []
         """Rows of lost workers that this one was given."""
@@ -106,8 +106,7 @@ class Supply:
             self.branch(right).sinks.append(made)
         elif type(spec) is Zip:
             assert isinstance(made, join.Zip)
-            pump = await self._dealt(right, step, meters, made)
-            made.go_on = pump.go_on
+            await self._dealt(right, step, meters, made)
         else:
             await self._read(right, meters, made, None, None)
         return made
@@ -124,13 +123,17 @@ class Supply:
         ends, rows that were read already are gone with the worker they were dealt to. A source that cannot be
         opened now fails the minions that wait for it, as one does that breaks.
         """
+        if self._is_stopped:
+            return  # so nobody begins a pass any more
         for aside in self._asides:
             aside.take_over((), ownership)
         self._place = replace(self._place, is_idle=False)
-        for pump in self._asleep:
+        for pump, sink in self._asleep:
+            if isinstance(sink, feed.Feed):
+                sink.wake()  # its idle timeout may have passed meanwhile
             pump.start(self._scene.background)
         self._asleep.clear()
-        if not records or self._is_stopped:
+        if not records:
             return
 
         def is_taken(row: int) -> bool:
@@ -155,20 +158,19 @@ class Supply:
 
     async def _make_feed(self, spec: Feed[Any], step: str, meters: StepMeters) -> Taking:
         wheel, idle = self._scene.wheel, seconds(spec.idle_timeout)
-        made: feed.Unicast | feed.Broadcast
         if spec.mode == SEQUENTIAL:
             return await self._sequential(spec.source, meters)
         if spec.mode == UNICAST:
             is_counting = self._place.is_first or not self._place.is_everywhere
             made = feed.Unicast(meters, wheel, idle, spec.buffer or feed.BUFFER, is_counting)
-            pump = await self._dealt(spec.source, spec.name or step, meters, made)
-        else:
-            assert spec.mode in (BROADCAST, LOOP)
-            buffer = feed.BUFFER if spec.mode == LOOP else spec.buffer
-            made = feed.Broadcast(meters, wheel, idle, buffer, self._place.is_first)
-            pump = await self._read(spec.source, meters, made, None, None, is_endless=spec.mode == LOOP)
-        made.go_on = pump.go_on
-        return made
+            await self._dealt(spec.source, spec.name or step, meters, made)
+            return made
+        assert spec.mode in (BROADCAST, LOOP)
+        buffer = feed.BUFFER if spec.mode == LOOP else spec.buffer
+        to_all = feed.Broadcast(meters, wheel, idle, buffer, self._place.is_first)
+        pump = await self._read(spec.source, meters, to_all, None, None, is_endless=spec.mode == LOOP)
+        to_all.go_on = pump.go_on
+        return to_all
 
     async def _sequential(self, source: Source[Any], meters: StepMeters) -> feed.Sequential:
         make_reader, runtime = self._reader_of(source), self._runtime(meters, None)
@@ -188,23 +190,21 @@ class Supply:
 
     async def _dealt(
         self, source: Source[Any], name: str, meters: StepMeters, sink: feed.Unicast | join.Zip
-    ) -> Pump:
+    ) -> None:
         """Read the part of a source that belongs to this worker."""
-        place = self._place
-        if place.is_everywhere:
-            return await self._read(source, meters, sink, None, None)
-        if source.is_dealt_by_service:
+        place, group, shard = self._place, None, None
+        if source.is_dealt_by_service and not place.is_everywhere:
             group = f"qalipsis-{place.campaign}-{self._scene.scenario}-{name}"
-            return await self._read(source, meters, sink, group, None)
-        if place.is_alone and not place.is_idle:
-            return await self._read(source, meters, sink, None, None)
-        shard = Shard(place.owner, place.worker)
-        pump = await self._read(source, meters, sink, None, shard)
+        elif not place.is_everywhere and (place.is_idle or not place.is_alone):
+            shard = Shard(place.owner, place.worker)
+        pump = await self._read(source, meters, sink, group, shard)
+        sink.go_on = pump.go_on
+        if shard is None:
+            return
         dealing = Dealing(source, meters, sink, shard)
         self._dealings.append(dealing)
         for is_taken in self._taken:
             self._deal(dealing, is_taken)
-        return pump
 
     def _deal(self, dealing: Dealing, is_taken: Callable[[int], bool]) -> None:
         if not dealing.source.is_finite:
@@ -230,7 +230,7 @@ class Supply:
         runtime = self._runtime(meters, group, is_counting)
         pump = Pump(self._reader_of(source), runtime, sink, shard, is_endless)
         if self._place.is_idle:
-            self._asleep.append(pump)
+            self._asleep.append((pump, sink))
             return pump
         await pump.open()
         pump.start(self._scene.background)

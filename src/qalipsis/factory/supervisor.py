@@ -259,7 +259,7 @@ class Supervisor:
         needs = {handle.index: self._needs[handle.index] for handle in self._handles if handle.is_alive}
         for handle, answer in zip(given, await asyncio.gather(*asked), strict=True):
             if isinstance(answer, Failed):
-                raise _failure(handle, answer)
+                return f"the minions of lost workers are not started again here: {answer.reason}"
             if isinstance(answer, Reckoned):
                 connections = {(host, port): count for host, port, count in answer.connections}
                 needs[handle.index] = replace(self._needs[handle.index], connections=connections)

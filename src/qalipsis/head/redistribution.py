@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from heapq import heapify, heappop, heappush
+from math import ceil
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -15,6 +17,12 @@ from qalipsis.cluster.messages import RestartMinions
 from qalipsis.head.assignment import Assignment
 from qalipsis.metrics.ledger import SLOTS, Slot
 from qalipsis.plan.portion import Portion, Takeover, skip_first
+
+FINER: Final = 4
+"""Pieces per taker when lots cannot be dealt evenly: nobody gets more than a quarter above the others."""
+
+EVEN: Final = 0.02
+"""So close to a whole number of takers, a lot is dealt to just as many."""
 
 _NOTHING = (0,) * SLOTS
 
@@ -82,20 +90,27 @@ def redistribute(
     # So that everybody gets as much as the others, over all rounds and scenarios.
     load = Counter(dict.fromkeys(able, 0))
     for each in book.taken:
-        load[each.worker] += _minions(assignment, each.scenario, each.what.minions)
+        if each.worker in load:
+            load[each.worker] += _minions(assignment, each.scenario, each.what)
     taken: list[Taken] = []
     restarted: dict[int, dict[str, int]] = {}
     stranded: dict[int, dict[str, int]] = {}
-    for worker in lost:
+    for zone in sorted({assignment.zone(worker) for worker in lost}):
+        near = [worker for worker in able if assignment.zone(worker) == zone]
         for scenario in assignment.minions:
-            neighbours = _neighbours(assignment, worker, scenario, able)
-            counts = losses[worker].get(scenario, _NOTHING)
-            left = _left(assignment, held(assignment, book, worker, scenario), scenario, counts)
-            minions = _minions(assignment, scenario, left.minions)
-            if minions == 0:
-                continue
-            (restarted if neighbours else stranded).setdefault(worker, {})[scenario] = minions
-            for taker, what in _dealt(assignment, scenario, left, neighbours, load).items():
+            # Where nobody is left in the zone, others help out with what was not asked for zone by zone.
+            neighbours = near if near or scenario in assignment.shares else able
+            left = []
+            for worker in lost:
+                if assignment.zone(worker) != zone:
+                    continue
+                counts = losses[worker].get(scenario, _NOTHING)
+                lots = _left(assignment, held(assignment, book, worker, scenario), scenario, counts)
+                minions = sum(lot.size for lot in lots)
+                if minions:
+                    (restarted if neighbours else stranded).setdefault(worker, {})[scenario] = minions
+                    left += lots
+            for taker, what in _dealt(left, neighbours, load).items():
                 taken.append(Taken(round=number, worker=taker, scenario=scenario, what=what))
     return Redistribution(
         book=Book(
@@ -115,7 +130,7 @@ def refused(assignment: Assignment, book: Book, factory: str, number: int) -> tu
     kept = []
     for each in book.taken:
         if each.round == number and assignment.factory(each.worker) == factory:
-            left[each.scenario] += _minions(assignment, each.scenario, each.what.minions)
+            left[each.scenario] += _minions(assignment, each.scenario, each.what)
         else:
             kept.append(each)
     return Book(round=book.round, lost=book.lost, taken=tuple(kept)), dict(left)
@@ -132,52 +147,80 @@ def held(assignment: Assignment, book: Book, worker: int, scenario: str) -> Take
     )
 
 
-def _neighbours(assignment: Assignment, worker: int, scenario: str, able: list[int]) -> list[int]:
-    """Who may start the minions of a worker again: those of its zone. When nobody is left there, all others
-    may, unless the scenario was asked for zone by zone.
-    """
-    near = [each for each in able if assignment.zone(each) == assignment.zone(worker)]
-    return near if near or scenario in assignment.shares else able
+class _Lot(NamedTuple):
+    """A portion of minions, and what belongs to them."""
+
+    size: int
+    minions: Portion
+    arrivals: Portion
+    records: Portion
+
+    def deal(self, places: int) -> list[_Lot]:
+        return [
+            _Lot(
+                (self.size + places - 1 - place) // places,
+                self.minions.deal(place, places),
+                self.arrivals.deal(place, places),
+                self.records.deal(place, places),
+            )
+            for place in range(places)
+        ]
 
 
-def _left(assignment: Assignment, whole: Takeover, scenario: str, counts: Sequence[int]) -> Takeover:
+def _left(assignment: Assignment, whole: Takeover, scenario: str, counts: Sequence[int]) -> list[_Lot]:
     """Of what a worker held, what its counters do not show as done."""
-    dealt = partial(_dealt_at_first, assignment, scenario)
+
+    def dealt(worker: int) -> int:
+        return assignment.dealt(worker, scenario)
+
     ended = sum(counts[Slot.MINIONS_COMPLETED : Slot.MINIONS_ABORTED + 1])
     passed = sum(counts[Slot.PASSES_COMPLETED : Slot.PASSES_ABORTED + 1])
-    return Takeover(
-        minions=skip_first(whole.minions, ended, dealt),
-        arrivals=skip_first(whole.arrivals, counts[Slot.ARRIVALS_PLANNED]),
-        records=skip_first(whole.records, passed),
-    )
+    return [
+        _Lot(minions.count(dealt(minions.worker)), minions, arrivals, records)
+        for minions, arrivals, records in zip(
+            skip_first(whole.minions, ended, dealt),
+            skip_first(whole.arrivals, counts[Slot.ARRIVALS_PLANNED]),
+            skip_first(whole.records, passed),
+            strict=True,
+        )
+    ]
 
 
-def _dealt(
-    assignment: Assignment, scenario: str, left: Takeover, takers: list[int], load: Counter[int]
-) -> dict[int, Takeover]:
+def _dealt(lots: list[_Lot], takers: list[int], load: Counter[int]) -> dict[int, Takeover]:
     """Who takes over what; `load` are the minions that each was given so far, and is kept up to date.
 
-    Arrivals and records go where minions go: somewhere else, nobody might come for them.
+    Lots are cut no finer than an even spread asks for: if each were dealt to everybody, a fleet that loses
+    one factory after the other would hold ten times as many each time.
     """
-    if not takers:
+    if not lots or not takers:
         return {}
-    minions: dict[int, list[Portion]] = {}
-    for portion in left.minions:
-        takers = sorted(takers, key=lambda worker: (load[worker], worker))
-        for place, taker in enumerate(takers):
-            part = portion.deal(place, len(takers))
-            count = _minions(assignment, scenario, (part,))
-            if count:
-                load[taker] += count
-                minions.setdefault(taker, []).append(part)
-    busy = sorted(minions)
+    fair = sum(lot.size for lot in lots) / len(takers)
+    pieces: list[_Lot] = []
+    for lot in lots:
+        # As many as takers could live on it; of what does not come out even, smaller pieces fill the gaps.
+        mouths = lot.size / fair
+        is_even = abs(mouths - round(mouths)) < EVEN and mouths >= 1
+        pieces += lot.deal(max(1, min(lot.size, round(mouths) if is_even else ceil(FINER * mouths))))
+    given: dict[int, list[_Lot]] = {}
+    heap = [(load[worker], worker) for worker in takers]
+    heapify(heap)
+    # The largest first. Arrivals of minions that have all ended go where others are, so they come last.
+    for piece in sorted(pieces, key=lambda piece: -piece.size):
+        if piece.size == 0:
+            minimum = min(given, key=lambda worker: (len(given[worker]), worker))
+            given[minimum].append(piece)
+            continue
+        _, taker = heappop(heap)
+        given.setdefault(taker, []).append(piece)
+        load[taker] += piece.size
+        heappush(heap, (load[taker], taker))
     return {
         taker: Takeover(
-            minions=tuple(minions[taker]),
-            arrivals=tuple(portion.deal(place, len(busy)) for portion in left.arrivals),
-            records=tuple(portion.deal(place, len(busy)) for portion in left.records),
+            minions=tuple(piece.minions for piece in own),
+            arrivals=tuple(piece.arrivals for piece in own),
+            records=tuple(piece.records for piece in own),
         )
-        for place, taker in enumerate(busy)
+        for taker, own in sorted(given.items())
     }
 
 
@@ -206,9 +249,5 @@ def _together(parts: Sequence[Takeover]) -> Takeover:
     )
 
 
-def _minions(assignment: Assignment, scenario: str, portions: Iterable[Portion]) -> int:
-    return sum(portion.count(assignment.dealt(portion.worker, scenario)) for portion in portions)
-
-
-def _dealt_at_first(assignment: Assignment, scenario: str, worker: int) -> int:
-    return assignment.dealt(worker, scenario)
+def _minions(assignment: Assignment, scenario: str, what: Takeover) -> int:
+    return sum(portion.count(assignment.dealt(portion.worker, scenario)) for portion in what.minions)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from qalipsis.plan.ownership import UNKNOWN
 
 
-class Portion(Struct, frozen=True, order=True, array_like=True):
+class Portion(Struct, frozen=True, array_like=True):
     """Of what `worker` was dealt at first, counted from 0 in order: `first`, `first + stride`, and so on.
 
     `worker` is its number in the whole fleet. A portion of a portion is a portion again, so however many
@@ -42,17 +42,17 @@ class Portion(Struct, frozen=True, order=True, array_like=True):
 
 
 def skip_first(
-    portions: Iterable[Portion], count: int, dealt: Callable[[int], int] = lambda worker: UNKNOWN
+    portions: Sequence[Portion], count: int, dealt: Callable[[int], int] = lambda worker: UNKNOWN
 ) -> tuple[Portion, ...]:
-    """Without the `count` that come first in all of them together, and without portions that are empty then.
+    """Each without its part of the `count` that come first in all of them together.
 
     `dealt` says how much a worker was dealt at first. Everywhere in a zone, what was dealt earlier comes
     earlier in the ramp, so the first ones are those that began first.
     """
-    portions = tuple(portions)
+    ends = [dealt(portion.worker) for portion in portions]
 
     def before(ordinal: int) -> int:
-        return sum(portion.count(min(ordinal, dealt(portion.worker))) for portion in portions)
+        return sum(portion.count(min(ordinal, end)) for portion, end in zip(portions, ends, strict=True))
 
     # The greatest ordinal before which there are no more than that many.
     low, high = 0, 1
@@ -64,23 +64,21 @@ def skip_first(
             low = middle
         else:
             high = middle
-    rest = count - before(low)
-    left = []
-    for portion in sorted(portions):
-        whole = dealt(portion.worker)
-        skipped = portion.count(min(low, whole))
-        if rest > 0 and portion.ordinals(low, min(low + 1, whole)):
-            skipped, rest = skipped + 1, rest - 1
-        if portion.skip(skipped).count(whole):
-            left.append(portion.skip(skipped))
-    return tuple(left)
+    skipped = [portion.count(min(low, end)) for portion, end in zip(portions, ends, strict=True)]
+    rest = count - sum(skipped)
+    for at in sorted(range(len(portions)), key=lambda at: portions[at].worker):
+        if rest > 0 and portions[at].has(low) and low < ends[at]:
+            skipped[at] += 1
+            rest -= 1
+    return tuple(portion.skip(own) for portion, own in zip(portions, skipped, strict=True))
 
 
 class Takeover(Struct, frozen=True, kw_only=True):
     """What a worker takes over of one scenario.
 
     `arrivals` are those of an open model, `records` the rows of sources that are dealt to workers. Both were
-    dealt to the workers that own minions, and go on without an end that is known here.
+    dealt to the workers that own minions, and go on without an end that is known here. They are dealt as the
+    minions are: the n-th portions of all three belong together.
     """
 
     minions: tuple[Portion, ...]

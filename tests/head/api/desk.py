@@ -191,9 +191,10 @@ class Desk:
                     return details
                 await asyncio.sleep(0.005)
 
-<<<<<<< HEAD
     def _conduct(self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]) -> FakeDriver:
         self.runs.append(FakeDriver(tenure, request, watch))
+        if self.is_swift:
+            self.runs[-1].go()
         return self.runs[-1]
 
 
@@ -205,13 +206,6 @@ def _at_once(call: Coroutine[Any, Any, None]) -> None:
 
 def _moment_of(clock: Clock) -> datetime:
     return moment(clock.epoch(clock.now()))
-=======
-    def _conduct(self, request: CampaignRequest, watch: Callable[[Live], None]) -> Orchestrator:
-        self.runs.append(FakeOrchestrator(self, request, watch))
-        if self.is_swift:
-            self.runs[-1].go()
-        return cast("Orchestrator", self.runs[-1])
->>>>>>> merge
 
 
 @asynccontextmanager
