@@ -63,17 +63,18 @@ class Engagement:
         tell: Callable[[Feedback], None],
         sequence: Callable[[], int],
         node: str,
+        campaign: str,
         assignment: AssignFactory,
         lease_seconds: float | None,
     ) -> None:
-        self.campaign = assignment.campaign
+        self.campaign = campaign
         self._transport = transport
         self._clock = clock
         self._supervisor = supervisor
         self._admission = admission
         self._tell = tell
         self._sequence = sequence
-        self._topic = topics.directives(assignment.campaign, node)
+        self._topic = topics.directives(campaign, node)
         self._assignment = assignment
         self._lease = granted(clock.now(), lease_seconds)
         self._following: set[asyncio.Task[Answer]] = set()
@@ -82,14 +83,10 @@ class Engagement:
         self._nobody_walks = asyncio.Event()
         self._settling = asyncio.Lock()
         self._ledgers: dict[int, dict[str, tuple[int, ...]]] | None = None
-        self._is_settled = False
+        self.is_settled = False
+        """Whether the last word was said."""
         self._over = asyncio.Event()
         supervisor.limit(self._lease.until)
-
-    @property
-    def is_over(self) -> bool:
-        """The final accounts are said, and nobody works for the campaign any more."""
-        return self._is_settled
 
     async def run(self) -> None:
         """Until the campaign is closed, here or by its head; then its directives are gone from the broker.
@@ -217,8 +214,8 @@ class Engagement:
         async with self._settling:
             if self._ledgers is None:
                 self._ledgers = await self._supervisor.close(CloseCampaign())
-            if not self._is_settled:
-                self._is_settled = True
+            if not self.is_settled:
+                self.is_settled = True
                 self._tell(FinalAccounts(last_sequence=self._sequence(), ledgers=self._ledgers))
 
     # Directives
@@ -247,7 +244,7 @@ class Engagement:
 
     async def _carry_out(self, directive: Directive) -> str | None:
         """Do it; returns why it was ignored, None when it was not."""
-        if self._is_settled:
+        if self.is_settled:
             return "the campaign is over at this factory"
         if self._is_interrupted and not isinstance(directive, CloseCampaign):
             if isinstance(directive, StopScenario | AbortCampaign):

@@ -47,7 +47,7 @@ LAST_WORDS_SECONDS: Final = 5.0
 """How long the last reports and the farewell may take, when the broker is slow or away."""
 
 USUAL_LEASE_SECONDS: Final = 15.0
-"""For a campaign that is assigned by one head before another's acceptance was read."""
+"""For a campaign that one head assigns before another's acceptance was read."""
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Session:
         self._scenarios: Loaded | None = None
         self._terms: asyncio.Future[HandshakeAccepted] = asyncio.get_running_loop().create_future()
         self._engagement: Engagement | None = None
-        self._engaged: set[asyncio.Task[None]] = set()
+        self._engaged: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
         self._urgent = asyncio.Event()
         self._has_left = False
@@ -144,13 +144,13 @@ class Session:
                 self._reports.publish(publisher),
             )
         except (TransportClosed, ServiceUnavailable):
-            # The engagement notices as well, and interrupts its campaign.
-            await asyncio.gather(*self._engaged, return_exceptions=True)
+            if self._engaged is not None:
+                await asyncio.wait([self._engaged])  # it notices as well, and interrupts its campaign
             raise
         finally:
-            for task in self._engaged:
-                task.cancel()
-            await asyncio.gather(*self._engaged, return_exceptions=True)
+            if self._engaged is not None:
+                self._engaged.cancel()
+                await asyncio.wait([self._engaged])
 
     def move_to(self, transport: Transport) -> None:
         """Serve through this one from now on; what could not be said is said there."""
@@ -211,7 +211,7 @@ class Session:
             cpu_before, wall_before = cpu, wall
             cpu, wall = self._clock.cpu(), self._clock.now()
             heartbeat = Heartbeat(
-                state="idle" if self._current is None else "busy",
+                state="idle" if self._engagement is None else "busy",
                 sequence=self._sender.sequence,
                 clock=self._clock.epoch(wall),
                 cpu=(cpu - cpu_before) / (wall - wall_before),
@@ -224,9 +224,9 @@ class Session:
     async def _until_over(self) -> None:
         """Wait until the factory is told to end, and end: the campaign first, then the membership."""
         await self._ending.wait()
-        if self._current is not None:
-            await self._current.leave(self._grace_seconds, self._urgent)
-        await asyncio.gather(*self._engaged, return_exceptions=True)
+        if self._engagement is not None and self._engaged is not None:
+            await self._engagement.leave(self._grace_seconds, self._urgent)
+            await asyncio.wait([self._engaged])
         await self._reports.wait_empty(LAST_WORDS_SECONDS)
         self._has_left = True
         self._presence.say(topics.HANDSHAKE, Farewell())
@@ -254,63 +254,60 @@ class Session:
                     _log.warning("the factory ends, as a head says: %s", message.reason)
                     self.stop(is_hard=False)
                 case AssignFactory():
+                    await self._until_free(received.campaign)
                     self._engage(received, message)
                 case _:
                     _log.warning("a factory was sent %s, which only heads read", type(message).__name__)
 
+    async def _until_free(self, campaign: str) -> None:
+        """Let a campaign that has said its last word go, for a head that heard it may assign the next one."""
+        engagement = self._engagement
+        if engagement is not None and engagement.campaign != campaign and engagement.is_settled:
+            assert self._engaged is not None
+            await asyncio.wait([self._engaged])
+
     def _engage(self, received: Received, assignment: AssignFactory) -> None:
         refusal = self._admission.refusal(received)
-        current = self._current
         if refusal is not None:
             _log.warning("AssignFactory of %s is dropped: %s", received.campaign, refusal)
-        elif current is not None and current.campaign == received.campaign:
-            current.follow(received, assignment)
-        elif current is not None:
-            self._decline(received, f"the factory works for campaign {current.campaign}")
-        elif self._ending.is_set() or (self._is_transient and self._engagement is not None):
+        elif self._engagement is not None and self._engagement.campaign == received.campaign:
+            self._engagement.follow(received, assignment)
+        elif self._engagement is not None:
+            self._decline(received, f"the factory works for campaign {self._engagement.campaign}")
+        elif self._ending.is_set():
             self._decline(received, "the factory is about to end")
         else:
-            self._begin(received, assignment)
-
-    def _begin(self, received: Received, assignment: AssignFactory) -> None:
-        tell = partial(self._tell, received.campaign)
-        self._engagement = engagement = Engagement(
-            self._transport,
-            self._clock,
-            self._supervisor,
-            self._admission,
-            tell,
-            lambda: self._sender.sequence,
-            self._identity.node,
-            assignment,
-            self._terms.result().lease_s if self._terms.done() else USUAL_LEASE_SECONDS,
-        )
-        task = asyncio.create_task(engagement.run())
-        self._engaged.add(task)
-        task.add_done_callback(partial(self._disengaged, engagement))
-        tell(DirectiveDone(directive=received.id))
+            tell = partial(self._tell, received.campaign)
+            self._engagement = Engagement(
+                self._transport,
+                self._clock,
+                self._supervisor,
+                self._admission,
+                tell,
+                lambda: self._sender.sequence,
+                self._identity.node,
+                received.campaign,
+                assignment,
+                self._terms.result().lease_s if self._terms.done() else USUAL_LEASE_SECONDS,
+            )
+            self._engaged = asyncio.create_task(self._engagement.run())
+            self._engaged.add_done_callback(self._disengaged)
+            tell(DirectiveDone(directive=received.id))
 
     def _decline(self, received: Received, reason: str) -> None:
         answer = DirectiveFailed(directive=received.id, cause="refused", reason=reason)
         self._tell(received.campaign, answer)
 
-    def _disengaged(self, engagement: Engagement, task: asyncio.Task[None]) -> None:
-        self._engaged.discard(task)
-        if self._engagement is engagement:
-            self._engagement = None
+    def _disengaged(self, task: asyncio.Task[None]) -> None:
+        self._engagement = None
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a campaign has ended by a failure of the factory", exc_info=error)
         if self._is_transient:
             self.stop(is_hard=False)
 
-    @property
-    def _current(self) -> Engagement | None:
-        """What the factory works for now; the head that has the final accounts may assign the next."""
-        return None if self._engagement is None or self._engagement.is_over else self._engagement
-
     def _report(self, feedback: Feedback) -> None:
-        if self._current is not None:
-            self._current.report(feedback)
+        if self._engagement is not None and not self._engagement.is_settled:
+            self._engagement.report(feedback)
 
     def _tell(self, campaign: str, message: Message) -> None:
         self._reports.say(topics.feedback(campaign), message, campaign)
