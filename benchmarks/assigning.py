@@ -69,7 +69,7 @@ async def _tell(transport: MemoryTransport, fleet: list[Member]) -> None:
     assignment = assign([scenario], fleet, requested=requested)
     for factory in fleet:
         await publisher.say(
-            topics.node(factory.node),
+            topics.node(factory.node, factory.incarnation),
             AssignFactory(
                 campaign="campaign",
                 zones=tuple(assignment.zones.values()),
@@ -81,12 +81,12 @@ async def _tell(transport: MemoryTransport, fleet: list[Member]) -> None:
         )
     declared = DeclareMinions(minions=assignment.minions, shares=assignment.shares)
     for factory in fleet:
-        await publisher.say(topics.node(factory.node), declared, "campaign")
+        await publisher.say(topics.node(factory.node, factory.incarnation), declared, "campaign")
 
 
 async def _learn(transport: MemoryTransport, member: Member) -> int:
     """How many minions belong to the workers of this factory, by what it is told."""
-    inbox = Inbox(transport, topics.node(member.node))
+    inbox = Inbox(transport, topics.node(member.node, member.incarnation))
     assigned: AssignFactory | None = None
     async for received in inbox.messages():
         match received.message:

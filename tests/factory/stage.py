@@ -75,6 +75,7 @@ class Losable(MemoryTransport):
         super().__init__()
         self.lost = asyncio.Event()
         self.error: TransportClosed | None = None
+        self.removal_seconds = 0.0
 
     def lose(self, error: TransportClosed) -> None:
         self.error = error
@@ -87,6 +88,7 @@ class Losable(MemoryTransport):
     async def remove(self, topic: str) -> None:
         if not self._is_closed:
             self._raise()
+            await asyncio.sleep(self.removal_seconds)
         await super().remove(topic)
 
     def subscribe(self, topic: str) -> _Reading:  # type: ignore[override]

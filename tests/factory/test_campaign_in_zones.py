@@ -8,15 +8,19 @@ from textwrap import dedent
 import pytest
 
 from qalipsis.cluster.accompanied import accompanied
-from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.memory import MemoryTransport
-from qalipsis.cluster.publisher import Publisher
 from qalipsis.factory.session import Identity, Session
 from qalipsis.factory.worker_task import WorkerTask
-from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
+from qalipsis.head.campaign_list import NewCampaign
+from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.memory_directory import MemoryDirectory
+from qalipsis.head.office import Office
+from qalipsis.head.orchestrator import Orchestrator
 from qalipsis.head.reception import Reception
+from qalipsis.head.roster import Roster
 from qalipsis.head.scenario_request import ScenarioRequest
 from qalipsis.head.store import MemoryStore
+from qalipsis.head.tenure import Tenure
 from qalipsis.head.zones import Zone
 from qalipsis.plan.profile_override import ArrivalRate, PercentageStages, Regular, StageOfShare
 from qalipsis.reports.model import Report
@@ -40,14 +44,25 @@ async def run(
     file = folder / "scenarios.py"
     file.write_text(dedent(SHOP))
     transport, store, clock = MemoryTransport(), MemoryStore(), SystemClock()
+    directory = MemoryDirectory(clock)
     for key in ("west", "east"):
         await store.add_zone(Zone(key=key, title=key))
     sessions = [
         Session(transport, clock, Identity(node=node, incarnation=1, zone=zone), workers, WorkerTask)
         for node, zone, workers in fleet
     ]
-    publisher = Publisher(transport, Sender("head", 1))
-    reception = Reception(transport, publisher, 1.0, None)
+    office = Office(
+        head="head",
+        transport=transport,
+        store=store,
+        directory=directory,
+        roster=Roster(directory),
+        clock=clock,
+        heartbeat_s=1.0,
+        lease_s=None,
+        claim_lease_s=60.0,
+    )
+    reception = Reception(office, 1)
     request = CampaignRequest(
         key="c-1",
         name=None,
@@ -57,7 +72,10 @@ async def run(
         scenarios=scenarios,
         speed_factor=speed_factor,
     )
-    orchestrator = Orchestrator(transport, publisher, reception, store, clock, request, lambda live: None)
+    await store.create_campaign(NewCampaign(key="c-1", name="zones"))
+    claim = await store.claim("c-1", "head", 60.0)
+    assert claim is not None
+    orchestrator = Orchestrator(office, Tenure(store, transport, claim), request, lambda live: None)
     try:
         for session in sessions:
             await session.load([file], {})

@@ -85,6 +85,24 @@ def test_one_campaign_follows_the_other(tmp_path: Path) -> None:
     play(test())
 
 
+def test_the_next_campaign_need_not_wait_for_the_broker_to_forget_the_last(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with Stage(tmp_path) as stage:
+            stage.transport.removal_seconds = 5.0
+            await stage.accept()
+            await stage.assign("c-1", "quick")
+            await stage.direct(CloseCampaign(), "c-1")
+            await stage.is_told(Final, "c-1")
+            await stage.assign("c-2", "walk")
+            said = len(stage.told["c-1"])
+            await asyncio.sleep(10)
+            assert len(stage.told["c-1"]) == said  # not a heartbeat more
+            assert sum(isinstance(each, Heartbeat) for each in stage.told["c-2"]) > 5
+            await stage.answer(await stage.direct(CloseCampaign(), "c-2"))
+
+    play(test())
+
+
 def test_a_worker_that_died_is_replaced_for_the_next_campaign(tmp_path: Path) -> None:
     async def test() -> None:
         async with Stage(tmp_path) as stage:

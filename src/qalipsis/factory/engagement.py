@@ -96,9 +96,15 @@ class Engagement:
         """
         inbox = Inbox(self._transport, self._topic)
         try:
-            await accompanied(self._wait_over(), self._listen(inbox), self._watch_lease())
-        except (TransportClosed, ServiceUnavailable) as error:
-            _log.warning("campaign %s is interrupted, for its head cannot be heard: %s", self.campaign, error)
+            await accompanied(self._over.wait(), self._listen(inbox), self._watch_lease())
+        except Exception as error:  # also a mistake of ours must not leave anybody sending
+            is_foreseen = isinstance(error, TransportClosed | ServiceUnavailable)
+            _log.warning(
+                "campaign %s is interrupted, for its head cannot be heard: %s",
+                self.campaign,
+                error,
+                exc_info=None if is_foreseen else error,
+            )
             await self._interrupt()
             await self._settle()
         finally:
@@ -137,9 +143,6 @@ class Engagement:
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
-    async def _wait_over(self) -> None:
-        await self._over.wait()
-
     async def _listen(self, inbox: Inbox) -> None:
         async for received in inbox.messages():
             message = received.message
@@ -147,7 +150,8 @@ class Engagement:
             if received.campaign != self.campaign:
                 refusal = f"it is for campaign {received.campaign}"
             if refusal is not None:
-                _log.warning("%s on %s is dropped: %s", type(message).__name__, inbox.topic, refusal)
+                level = logging.DEBUG if isinstance(message, HeartbeatReply) else logging.WARNING
+                _log.log(level, "%s on %s is dropped: %s", type(message).__name__, inbox.topic, refusal)
                 continue
             match message:
                 case HeartbeatReply():
@@ -250,6 +254,8 @@ class Engagement:
             raise FactoryError(
                 f"the lease of campaign {self.campaign} has ended: this factory stopped its part"
             )
+        if self._settling.locked() and not isinstance(directive, CloseCampaign):
+            return "the campaign is being closed at this factory"
         match directive:
             case AssignFactory():
                 return self._assign(directive)

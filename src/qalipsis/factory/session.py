@@ -46,6 +46,9 @@ from qalipsis.factory.supervisor import MakeBody, Supervisor
 LAST_WORDS_SECONDS: Final = 5.0
 """How long the last reports and the farewell may take, when the broker is slow or away."""
 
+USUAL_LEASE_SECONDS: Final = 15.0
+"""For a campaign that one head assigns before another's acceptance was read."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -181,6 +184,8 @@ class Session:
         await self._beat()
 
     def _introduce(self) -> None:
+        if self._has_left:
+            return
         assert self._scenarios is not None, "load the scenarios before the handshake"
         self._presence.say(
             topics.HANDSHAKE,
@@ -286,7 +291,7 @@ class Session:
                 self._identity.node,
                 received.campaign,
                 assignment,
-                self._terms.result().lease_s if self._terms.done() else None,
+                self._terms.result().lease_s if self._terms.done() else USUAL_LEASE_SECONDS,
             )
             self._engaged = asyncio.create_task(self._engagement.run())
             self._engaged.add_done_callback(self._disengaged)
@@ -304,7 +309,7 @@ class Session:
             self.stop(is_hard=False)
 
     def _report(self, feedback: Feedback) -> None:
-        if self._engagement is not None:
+        if self._engagement is not None and not self._engagement.is_settled:
             self._engagement.report(feedback)
 
     def _tell(self, campaign: str, message: Message) -> None:

@@ -21,12 +21,15 @@ from qalipsis.cluster.inbox import Inbox
 from qalipsis.cluster.messages import ScenarioEnded, SnapshotTaken
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.redis import keys
+from qalipsis.cluster.redis.faults import Passing
+from qalipsis.cluster.redis.group import Group
+from qalipsis.cluster.redis.servers import Servers
 from qalipsis.cluster.transport import Transport
 from qalipsis.errors import TransportClosed
 from qalipsis.testing.chaos import ChaosTransport
 from tests.services.redis import Redis, RedisCluster, running_redis_cluster
 
-from .conftest import Opener
+from .conftest import Opener, address_of
 
 SNAPSHOT = SnapshotTaken(worker=0, piece=0, pieces=1, data=bytes(1000))
 FACTORIES = 3
@@ -132,6 +135,18 @@ async def test_what_nobody_has_read_survives_a_wipe(redis_server: Redis, opened:
     messages = Inbox(head, topic).messages()
     async with asyncio.timeout(15):
         assert [(await anext(messages)).sequence for _ in range(50)] == list(range(1, 51))
+
+
+async def test_a_wipe_in_the_middle_of_housekeeping_passes(redis_server: Redis) -> None:
+    servers = Servers(address_of(redis_server))
+    await servers.open()
+    group = Group(servers, topics.feedback(uuid4().hex))
+    await group.join()
+    async with Client.from_url(redis_server.url) as client:
+        await client.flushall()
+    with pytest.raises(Passing):
+        await group.renew()
+    await servers.aclose()
 
 
 async def test_a_frozen_server_is_waited_for(redis_server: Redis, opened: Opener) -> None:

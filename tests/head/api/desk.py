@@ -62,9 +62,7 @@ LIVE = Live(
 class FakeDriver:
     """Runs until the test says `go`, or somebody stops it."""
 
-    def __init__(
-        self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]
-    ) -> None:
+    def __init__(self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]) -> None:
         self.request = request
         self.stops: list[tuple[bool, str]] = []
         self.error: Exception | None = None
