@@ -106,6 +106,7 @@ async def test_one_factory_in_its_zone_runs_everything(tmp_path: Path) -> None:
     assert report.scenarios[0].zones == {"west": 10}
 
 
+@pytest.mark.alone
 async def test_the_profile_that_is_asked_for_is_walked_at_the_speed_that_is_asked_for(tmp_path: Path) -> None:
     regular = Regular(period_in_ms=400, minions_count_pro_launch=1)
     scenarios = {"shop": ScenarioRequest(minions=5, zones={"west": 50, "east": 50}, profile=regular)}
