@@ -1,6 +1,6 @@
 VENV ?= .venv
 PYTHON ?= python3
-PROCESSES ?= 2
+PROCESSES ?= 3
 BIN := $(VENV)/bin
 TESTS = $(BIN)/python -W error -m pytest
 # tests/dealing.py says which tests stay together; each process is as strict with warnings as this one would be.

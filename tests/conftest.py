@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
 from xdist.remote import Producer
 
-from tests.dealing import Dealing
+from tests.dealing import Dealing, file_of, turn
 from tests.services.fixtures import kafka_broker, mosquitto, postgres, rabbitmq, redis_cluster, redis_server
 
 __all__ = ["kafka_broker", "mosquitto", "postgres", "rabbitmq", "redis_cluster", "redis_server"]
@@ -19,3 +20,9 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealing:
     """How tests are dealt to several processes."""
     return Dealing(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In which order they are dealt."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: turn(file_of(item.nodeid)))
