@@ -119,7 +119,7 @@ async def test_the_profile_that_is_asked_for_is_walked_at_the_speed_that_is_aske
 
 async def test_stages_that_are_asked_for_replay(tmp_path: Path) -> None:
     stages = PercentageStages(
-        stages=(StageOfShare(minions_percentage=100, ramp_up_duration_ms=0, total_duration_ms=300),)
+        stages=(StageOfShare(minions_percentage=100, ramp_up_duration_ms=0, total_duration_ms=900),)
     )
     scenarios = {"shop": ScenarioRequest(minions=4, zones={"west": 75, "east": 25}, profile=stages)}
     report = await run(tmp_path, scenarios)
