@@ -16,7 +16,7 @@ from qalipsis.demo.shop_process import stop, wait_for_address
 from tests.services.kafka import Kafka
 from tests.services.postgres import Postgres
 
-pytestmark = pytest.mark.alone  # the example expects latencies of its own: it needs the cores that users give it
+pytestmark = pytest.mark.alone  # the example expects latencies of its own, which need the cores of a user
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "distributed_system.py"
 SPEED = 5

@@ -13,7 +13,7 @@ import uvloop
 
 from benchmarks.campaign import run_campaign
 
-pytestmark = pytest.mark.alone  # the example expects latencies of its own: it needs the cores that users give it
+pytestmark = pytest.mark.alone  # the example expects latencies of its own, which need the cores of a user
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tcp_echo.py"
 
