@@ -26,6 +26,8 @@ check: $(VENV)/.installed-dev     ## linters and types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# Hundreds of processes load the same modules: compiled once, even where the environment forbids to keep that.
+test: export PYTHONDONTWRITEBYTECODE =
 test: check                       ## everything that must pass, under 9 minutes
 	sh tests/services/install
 	$(TESTS) -m "not prove and not alone" $(DEALT) && dealt=passed || dealt=failed; \
