@@ -117,6 +117,7 @@ async def test_the_profile_that_is_asked_for_is_walked_at_the_speed_that_is_aske
     assert report.scenarios[0].profile == "regular: 1 every 400 ms"
 
 
+@pytest.mark.alone
 async def test_stages_that_are_asked_for_replay(tmp_path: Path) -> None:
     stages = PercentageStages(
         stages=(StageOfShare(minions_percentage=100, ramp_up_duration_ms=0, total_duration_ms=900),)
