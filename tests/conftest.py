@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 
 from tests.dealing import Dealing, file_of, turn
@@ -15,6 +16,10 @@ __all__ = ["kafka_broker", "mosquitto", "postgres", "rabbitmq", "redis_cluster",
 
 # A test run that was started with nohup ignores SIGHUP, and so would every command that a test starts.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Properties are judged by their result: how long one example takes depends on what else the machine does.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealing:
