@@ -28,7 +28,7 @@ check: $(VENV)/.installed-dev     ## linters and types
 
 # Hundreds of processes load the same modules: compiled once, even where the environment forbids to keep that.
 test: export PYTHONDONTWRITEBYTECODE =
-test: check                       ## everything that must pass, under 9 minutes
+test: check                       ## everything that must pass, under 15 minutes
 	sh tests/services/install
 	$(TESTS) -m "not prove and not alone" $(DEALT) && dealt=passed || dealt=failed; \
 	$(TESTS) -m "alone and not prove" && test $$dealt = passed || { echo "Tests failed: see above."; exit 1; }
