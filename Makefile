@@ -1,6 +1,10 @@
 VENV ?= .venv
 PYTHON ?= python3
+PROCESSES ?= 3
 BIN := $(VENV)/bin
+TESTS = $(BIN)/python -W error -m pytest
+# tests/dealing.py says which tests stay together; each process is as strict with warnings as this one would be.
+DEALT = --dist loadscope --tx "$(PROCESSES)*popen//python=$(BIN)/python -W error"
 
 .PHONY: demo test bench prove check docs services clean
 
@@ -22,9 +26,12 @@ check: $(VENV)/.installed-dev     ## linters and types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# Hundreds of processes load the same modules: compiled once, even where the environment forbids to keep that.
+test: export PYTHONDONTWRITEBYTECODE =
 test: check                       ## everything that must pass, under 15 minutes
 	sh tests/services/install
-	$(BIN)/python -W error -m pytest -m "not prove"
+	$(TESTS) -m "not prove and not alone" $(DEALT) && dealt=passed || dealt=failed; \
+	$(TESTS) -m "alone and not prove" && test $$dealt = passed || { echo "Tests failed: see above."; exit 1; }
 
 bench: $(VENV)/.installed-dev     ## ratios measured in one run, written to benchmarks/results.json
 	sh tests/services/install

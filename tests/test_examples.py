@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 WITH_A_SHOP = ("first", "http_journey", "open_model")
 
 
+@pytest.mark.alone  # examples expect latencies of their own: they need the cores that users give them
 @pytest.mark.parametrize("example", WITH_A_SHOP)
 def test_an_example_runs_as_it_stands(example: str) -> None:
     with running_shop() as shop:

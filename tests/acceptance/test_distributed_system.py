@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 from benchmarks.campaign import CampaignRun, run_campaign
 from qalipsis.demo.shop_process import stop, wait_for_address
 from tests.services.kafka import Kafka
 from tests.services.postgres import Postgres
+
+pytestmark = pytest.mark.alone  # the example expects latencies of its own, which need the cores of a user
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "distributed_system.py"
 SPEED = 5

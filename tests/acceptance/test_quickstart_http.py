@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.campaign import run_campaign
 from qalipsis.demo.shop_process import running_shop
 from tests.plugins.http.certificates import Certificates
+
+pytestmark = pytest.mark.alone  # the example expects latencies of its own, which need the cores of a user
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "quickstart_http.py"
 SPEED = 5

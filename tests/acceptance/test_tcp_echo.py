@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import uvloop
 
 from benchmarks.campaign import run_campaign
+
+pytestmark = pytest.mark.alone  # the example expects latencies of its own, which need the cores of a user
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tcp_echo.py"
 

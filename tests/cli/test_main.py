@@ -77,6 +77,7 @@ def test_help_lists_the_commands(tmp_path: Path) -> None:
     assert all(f"  {name} " in result.stdout for name in ("run", "standalone", "list", "validate", "demo"))
 
 
+@pytest.mark.alone
 def test_help_is_there_at_once(tmp_path: Path) -> None:
     """It costs little more than numpy, which profiles need: a limit in seconds would judge the machine."""
     numpy = [sys.executable, "-c", "import numpy"]

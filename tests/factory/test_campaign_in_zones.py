@@ -124,6 +124,7 @@ async def test_one_factory_in_its_zone_runs_everything(tmp_path: Path) -> None:
     assert report.scenarios[0].zones == {"west": 10}
 
 
+@pytest.mark.alone
 async def test_the_profile_that_is_asked_for_is_walked_at_the_speed_that_is_asked_for(tmp_path: Path) -> None:
     regular = Regular(period_in_ms=400, minions_count_pro_launch=1)
     scenarios = {"shop": ScenarioRequest(minions=5, zones={"west": 50, "east": 50}, profile=regular)}
@@ -134,9 +135,10 @@ async def test_the_profile_that_is_asked_for_is_walked_at_the_speed_that_is_aske
     assert report.scenarios[0].profile == "regular: 1 every 400 ms"
 
 
+@pytest.mark.alone
 async def test_stages_that_are_asked_for_replay(tmp_path: Path) -> None:
     stages = PercentageStages(
-        stages=(StageOfShare(minions_percentage=100, ramp_up_duration_ms=0, total_duration_ms=300),)
+        stages=(StageOfShare(minions_percentage=100, ramp_up_duration_ms=0, total_duration_ms=900),)
     )
     scenarios = {"shop": ScenarioRequest(minions=4, zones={"west": 75, "east": 25}, profile=stages)}
     report = await run(tmp_path, scenarios)

@@ -111,6 +111,7 @@ def run_against_delay(
     return service_time
 
 
+@pytest.mark.alone
 def test_the_service_time_is_what_another_client_sees() -> None:
     """On a machine whose cores are busy all clients see more than the server's delay, but the same."""
     with (
@@ -161,6 +162,7 @@ def answered(shop: RunningShop) -> int:
         return int(json.load(response)["answered"])
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("seconds", "frozen"), [(10, 2.0), pytest.param(40, 8.0, marks=prove)], ids=["short", "long"]
 )

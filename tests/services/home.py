@@ -23,8 +23,11 @@ LOOK_SECONDS = 0.02
 LINES_OF_LOG = 40
 
 GUARD = Path(__file__).with_name("guard")
-# Below the ports of outgoing connections, which would take that of a service while it is stopped.
-PORTS = range(15_000, 30_000)
+# Below the ports of outgoing connections, which would take that of a service while it is stopped. So would
+# tests of another process: each has ports of its own, by the numbers that pytest-xdist gives.
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+PORTS = range(15_000 + PROCESS, 30_000, PROCESSES)
 
 
 class ServiceMissing(RuntimeError):

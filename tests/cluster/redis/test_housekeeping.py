@@ -12,10 +12,11 @@ from redis.asyncio.cluster import RedisCluster as ClusterClient
 
 from qalipsis.cluster import topics
 from qalipsis.cluster.redis import keys, transport
-from qalipsis.cluster.redis.group import NAME
+from qalipsis.cluster.redis.group import NAME, Group, GroupGone
+from qalipsis.cluster.redis.servers import Servers
 from tests.services.redis import Redis, RedisCluster
 
-from .conftest import Opener
+from .conftest import Opener, address_of
 
 
 @pytest.fixture
@@ -78,6 +79,21 @@ async def test_keys_that_nobody_uses_have_an_end(
         return min(lives) > 80_000
 
     await until(all_have)
+
+
+async def test_a_wipe_just_before_the_keys_are_renewed_is_a_loss_and_no_failure(
+    redis_server: Redis, client: Client, topic: str
+) -> None:
+    servers = Servers(address_of(redis_server))
+    try:
+        group = Group(servers, topic)
+        await group.join()
+        await group.renew()
+        await client.delete(keys.stream(topic))
+        with pytest.raises(GroupGone):
+            await group.renew()
+    finally:
+        await servers.aclose()
 
 
 async def test_a_topic_that_is_removed_leaves_no_key_and_is_forgotten_by_its_publishers(

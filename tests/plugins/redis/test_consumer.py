@@ -249,6 +249,7 @@ async def test_minions_take_the_entries_of_a_stream(store: RedisClient[str], adm
     assert admin.xinfo_groups(name) == []
 
 
+@pytest.mark.alone
 async def test_fifty_thousand_entries_a_second_can_be_read(
     store: RedisClient[str], admin: Any, name: str
 ) -> None:

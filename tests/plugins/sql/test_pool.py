@@ -40,7 +40,7 @@ async def test_statements_wait_for_a_free_connection(database: Databases, desk: 
 
 
 async def test_no_free_connection_in_time_is_a_class_of_its_own(database: Databases, desk: Desk) -> None:
-    nap = database(pool_size=1, timeout="300ms").search("SELECT pg_sleep(0.28)")
+    nap = database(pool_size=1, timeout="300ms").search("SELECT pg_sleep(0.2)")
     await (await desk.step(nap)).reach()
     ended = await asyncio.gather(*(desk.do(nap) for _ in range(3)), return_exceptions=True)
     kinds = [getattr(error, "kind", None) for error in ended]

@@ -29,7 +29,7 @@ _PASSES_BY_CODE: Final = frozenset(
     {"UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY", "LOADING", "MASTERDOWN", "CLUSTERDOWN"}
 )
 
-ANSWERS: Final = frozenset({"NOGROUP", "BUSYGROUP"})
+ANSWERS: Final = frozenset({"NOGROUP", "NOKEY", "BUSYGROUP"})
 """Errors that are an answer to those who ask."""
 
 
@@ -38,7 +38,9 @@ class Passing(Exception):
 
 
 def code(error: ResponseError) -> str:
-    return str(error).partition(" ")[0]
+    """What kind of error it is. Of a stream that is gone XINFO says so without a code, which we give it."""
+    text = str(error)
+    return "NOKEY" if text == "no such key" else text.partition(" ")[0]
 
 
 def judged(error: BaseException, node: Node, address: Address, words: Words = ()) -> Passing | QalipsisError:

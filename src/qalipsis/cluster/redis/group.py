@@ -11,10 +11,11 @@ from redis.exceptions import ResponseError
 
 from qalipsis.cluster.redis import keys
 from qalipsis.cluster.redis.arrivals import Entry, Receipt
-from qalipsis.cluster.redis.faults import Words
+from qalipsis.cluster.redis.faults import Words, code
 from qalipsis.cluster.redis.servers import Lane, Servers
 
 NAME: Final = "readers"
+GONE: Final = frozenset({"NOGROUP", "NOKEY"})
 
 LIFE_SECONDS: Final = 86_400
 """Keys that nobody has used for so long go by themselves."""
@@ -175,7 +176,7 @@ class Group:
 
     async def _ask(self, *commands: Words, lane: Lane | None = None, patience: float = 0.0) -> list[Any]:
         answers = await self._servers.ask(self._stream, commands, lane, patience)
-        if any(isinstance(each, ResponseError) and str(each).startswith("NOGROUP") for each in answers):
+        if any(isinstance(each, ResponseError) and code(each) in GONE for each in answers):
             raise GroupGone
         return answers
 
