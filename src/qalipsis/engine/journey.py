@@ -160,7 +160,7 @@ class Hand:
     async def _run(self, operation: Operation, context: Context) -> Any:
         if operation.kind is Kind.CALL:
             return operation.call(context)
-        if operation.kind is Kind.PAUSE:
+        if operation.kind is Kind.PACE:
             await self._sleep_until(operation.call(context))
             return context.value
         if operation.kind is Kind.PERFORM and operation.mode is Mode.COROUTINE:

@@ -49,6 +49,18 @@ class Entry(Protocol):
 Slot = list[Entry]
 
 
+class Slots(dict[int, Slot]):
+    """By tick; asking for one that is not there makes it."""
+
+    def __init__(self, new_slot: Callable[[int], None]) -> None:
+        self._new_slot = new_slot
+
+    def __missing__(self, tick: int) -> Slot:
+        slot = self[tick] = []
+        self._new_slot(tick)
+        return slot
+
+
 class Timer:
     """A call to come."""
 
@@ -83,7 +95,7 @@ class TimerWheel:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.now = clock.now
-        self.slots: dict[int, Slot] = {}
+        self.slots = Slots(self._add_tick)
         self._ticks: list[int] = []
         self._armed_tick = 0
         self._handle: TimerHandle | None = None
@@ -98,21 +110,9 @@ class TimerWheel:
 
     def enter(self, entry: Entry, when: float) -> None:
         """Have `entry` fired at `when`; it must not be waiting."""
-        tick = ceil(when * TICKS_PER_SECOND)
-        slot = self.slots.get(tick)
-        if slot is None:
-            slot = self.new_slot(tick)
+        slot = self.slots[ceil(when * TICKS_PER_SECOND)]
         entry.slot = slot
         slot.append(entry)
-
-    def new_slot(self, tick: int) -> Slot:
-        """For the first entry of a tick."""
-        slot: Slot = []
-        self.slots[tick] = slot
-        heappush(self._ticks, tick)
-        if self._handle is None or tick < self._armed_tick:
-            self._arm(tick)
-        return slot
 
     def cancel(self, entry: Entry) -> None:
         """Do not fire it; nothing to do when it does not wait.
@@ -143,6 +143,11 @@ class TimerWheel:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+    def _add_tick(self, tick: int) -> None:
+        heappush(self._ticks, tick)
+        if self._handle is None or tick < self._armed_tick:
+            self._arm(tick)
 
     def _arm(self, tick: int) -> None:
         if self._closed:
