@@ -155,19 +155,6 @@ def walk(
                             break
                         context.value = value
                         operation = operation.next
-                    elif kind is BEGIN:
-                        if operation.is_due_now:
-                            context.due = now()
-                        meters = operation.meters
-                        meters.attempted += 1
-                        if operation.timeout:
-                            strand.limit(min(limit, now() + operation.timeout))
-                        strand.pending = operation.begin(context, strand)
-                        context.value = yield
-                        if operation.timeout:
-                            strand.deadline = limit
-                        meters.successful += 1
-                        operation = operation.next
                     elif kind is PAUSE:
                         meters = operation.meters
                         meters.attempted += 1
@@ -184,11 +171,27 @@ def walk(
                         else:
                             until = now() + delay
                             context.due += delay
-                        # Strand.sleep_until, spelt out: ten thousand minions may do nothing else.
-                        slot = slots[ceil(until * TICKS_PER_SECOND)]
-                        strand.slot = slot
-                        slot.append(strand)
+                        slot = slots.get(ceil(until * TICKS_PER_SECOND))
+                        if slot is None:
+                            strand.sleep_until(until)
+                        else:
+                            # The same, spelt out: ten thousand minions may do nothing else.
+                            strand.slot = slot
+                            slot.append(strand)
                         yield
+                        meters.successful += 1
+                        operation = operation.next
+                    elif kind is BEGIN:
+                        if operation.is_due_now:
+                            context.due = now()
+                        meters = operation.meters
+                        meters.attempted += 1
+                        if operation.timeout:
+                            strand.limit(min(limit, now() + operation.timeout))
+                        strand.pending = operation.begin(context, strand)
+                        context.value = yield
+                        if operation.timeout:
+                            strand.deadline = limit
                         meters.successful += 1
                         operation = operation.next
                     elif kind is LOOP:

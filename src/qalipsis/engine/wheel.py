@@ -49,17 +49,6 @@ class Entry(Protocol):
 Slot = list[Entry]
 
 
-class Slots(dict[int, Slot]):
-    """By tick; asking for one that is not there makes it."""
-
-    def __init__(self, new_slot: Callable[[int], None]) -> None:
-        self._new_slot = new_slot
-
-    def __missing__(self, tick: int) -> Slot:
-        slot = self[tick] = []
-        self._new_slot(tick)
-        return slot
-
 
 class Timer:
     """A call to come."""
@@ -95,7 +84,7 @@ class TimerWheel:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.now = clock.now
-        self.slots = Slots(self._add_tick)
+        self.slots: dict[int, Slot] = {}
         self._ticks: list[int] = []
         self._armed_tick = 0
         self._handle: TimerHandle | None = None
@@ -110,7 +99,13 @@ class TimerWheel:
 
     def enter(self, entry: Entry, when: float) -> None:
         """Have `entry` fired at `when`; it must not be waiting."""
-        slot = self.slots[ceil(when * TICKS_PER_SECOND)]
+        tick = ceil(when * TICKS_PER_SECOND)
+        slot = self.slots.get(tick)
+        if slot is None:
+            slot = self.slots[tick] = []
+            heappush(self._ticks, tick)
+            if self._handle is None or tick < self._armed_tick:
+                self._arm(tick)
         entry.slot = slot
         slot.append(entry)
 
@@ -143,11 +138,6 @@ class TimerWheel:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-
-    def _add_tick(self, tick: int) -> None:
-        heappush(self._ticks, tick)
-        if self._handle is None or tick < self._armed_tick:
-            self._arm(tick)
 
     def _arm(self, tick: int) -> None:
         if self._closed:
