@@ -314,8 +314,6 @@ def _link(operations: list[Operation]) -> None:
         # `due` is planned at the start of a pass, after pauses and loops; synchronous steps pass it on, so
         # that a late start shows in the first request. What waits for others makes it the moment it is done.
         is_planned = (
-            before.mode in WAITING.values()
-            or before.kind is Kind.LOOP
-            or (is_planned and _is_quick(before))
+            before.mode in WAITING.values() or before.kind is Kind.LOOP or (is_planned and _is_quick(before))
         )
         operation.is_due_now = not is_planned

@@ -170,7 +170,10 @@ def delay(spec: steps.Delay) -> Call:
 
 
 def pace(next_period: Callable[[float], float], key: int) -> Call:
-    """The moment to go on at; `next_period` makes a period from the last one (0 at first); kept per minion under `key`."""
+    """The moment to go on at. `next_period` makes a period from the last one (0 at first).
+
+    Both are kept per minion under `key`.
+    """
 
     def call(context: Context) -> float:
         minion = context.minion

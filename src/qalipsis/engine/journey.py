@@ -160,6 +160,9 @@ class Hand:
     async def _run(self, operation: Operation, context: Context) -> Any:
         if operation.kind is Kind.CALL:
             return operation.call(context)
+        if operation.kind is Kind.PAUSE:
+            await self._sleep_until(self._clock.now() + operation.call(context))
+            return context.value
         if operation.kind is Kind.PACE:
             await self._sleep_until(operation.call(context))
             return context.value

@@ -33,12 +33,12 @@ class Kind(IntEnum):
     """Starts branches and goes on."""
     TAKE = 7
     """`call(context)` returns an output, DROP, or WAIT: then `begin` makes the strand wait for one."""
-    PACE = 10
-    """Waits until the moment that `call(context)` returns."""
     ERRORS = 8
     """Processes errors: `call(context)`; runs only for a failed record."""
     RECOVER = 9
     """As ERRORS, then the record is good again."""
+    PACE = 10
+    """Waits until the moment that `call(context)` returns."""
 
 
 class Mode(IntEnum):
@@ -141,6 +141,7 @@ class Operation:
         """True where a step that processes errors has retries or a deadline."""
         self.count = 1
         self.period: float | None = None
+        """Seconds between the planned beginnings of two iterations; None when they follow at once."""
         self.stop_on_error = False
 
 

@@ -128,8 +128,7 @@ def walk(
 
     `outputs` receives what comes out of the chain's end. `limit` is the deadline in force around it.
     """
-    # Ten thousand minions may walk at once, a few hundred times a second each time the loop has idled: what
-    # lies in a local stays in the generator's frame, and costs cache lines and memory per minion.
+    # Every local is memory of each minion that waits: what seldom happens keeps none of its own.
     if not chain:
         if outputs is not None:
             outputs.append(context.value)
@@ -163,7 +162,8 @@ def walk(
                             delay = operation.call(context)
                         # The plan goes on from `due`: lateness shows. The pause itself is never cut short.
                         if operation.is_looped and context.iteration:
-                            until = context.due + delay  # `due` was read a moment ago, on the way back
+                            # `due` is now: it was read on the way back.
+                            until = context.due + delay
                             context.due = until
                         elif operation.is_due_now:
                             until = now() + delay

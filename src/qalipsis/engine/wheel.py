@@ -49,7 +49,6 @@ class Entry(Protocol):
 Slot = list[Entry]
 
 
-
 class Timer:
     """A call to come."""
 
