@@ -12,6 +12,7 @@ import pytest
 from qalipsis import Minion, StepFailed, backoff, journey, profile, scenario
 from qalipsis.engine.step import StepError
 from qalipsis.language.spec import Spec
+from qalipsis.language.steps import Delay
 from qalipsis.metrics.ledger import Slot
 
 
@@ -152,6 +153,19 @@ async def test_a_journey_does_steps_and_pauses(play: Any) -> None:
     assert played.step("one").successful == played.step("two").successful == 2
     assert STEPS[1].begun[0] - 1000 == pytest.approx(1.1, abs=0.01)
     assert played[Slot.PASSES_COMPLETED] == 2
+
+
+async def test_a_delay_done_in_a_journey_waits_its_length(play: Any) -> None:
+    one = Echo(0.1)
+
+    @journey("j")
+    async def walk(minion: Minion) -> None:
+        assert await minion.do(Delay("1s"), value="x", name="wait") == "x"
+        await minion.do(one, name="one")
+
+    played = await play(walk.chain(), find_step=find)
+    assert played[Slot.PASSES_COMPLETED] == 1
+    assert STEPS[0].begun[0] - 1000 == pytest.approx(1.0, abs=0.01)
 
 
 async def test_a_failed_step_raises_in_a_journey_and_may_be_caught(play: Any) -> None:

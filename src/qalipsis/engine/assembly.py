@@ -34,6 +34,7 @@ QUICK = (Kind.CALL, Kind.EXPAND, Kind.SPLIT, Kind.ERRORS, Kind.RECOVER)
 """Kinds that wait for nobody."""
 RECORDING = (Mode.BEGIN, Mode.COROUTINE, Mode.STAGE)
 """Modes that record their latency whether monitored or not."""
+WAITING = {Kind.PAUSE: Mode.PAUSE, Kind.PACE: Mode.PACE}
 MODES = {"stage": Mode.STAGE, "choose": Mode.CHOOSE, "gather": Mode.GATHER}
 
 
@@ -80,8 +81,8 @@ class Assembly:
                 previous = node.name
             if node.iterate is not None:
                 loop = Operation(Kind.LOOP, node.name, operation.meters)
-                loop.count, loop.period = node.iterate.count, node.iterate.period
-                operation.is_looped = operation.kind is Kind.PAUSE and not loop.period
+                loop.count, loop.period = node.iterate.count, node.iterate.period or None
+                operation.is_looped = operation.kind is Kind.PAUSE and loop.period is None
                 loop.stop_on_error = operation.stop_on_error = node.iterate.stop_on_error
                 operations.append(loop)
             operations.append(operation)
@@ -202,11 +203,11 @@ class Assembly:
         if kind in builtin.PACES:
             key = len(self._shared)
             self._shared[f"pace {key}"] = name
-            operation = _calling(Kind.PAUSE, name, meters, builtin.PACES[kind](spec, key))
-            if isinstance(spec, steps.Delay):
-                operation.is_length = True
-                if not isinstance(spec.duration, Uniform | Normal):
-                    operation.delay = seconds(spec.duration)
+            return _calling(Kind.PACE, name, meters, builtin.PACES[kind](spec, key))
+        if isinstance(spec, steps.Delay):
+            operation = _calling(Kind.PAUSE, name, meters, builtin.delay(spec))
+            if not isinstance(spec.duration, Uniform | Normal):
+                operation.delay = seconds(spec.duration)
             return operation
         if kind is steps.Recover:
             return _calling(Kind.RECOVER, name, meters, builtin.catch_errors(spec))
@@ -267,7 +268,7 @@ class Assembly:
 def _calling(kind: Kind, name: str, meters: StepMeters, call: builtin.Call) -> Operation:
     operation = Operation(kind, name, meters)
     operation.call = call
-    operation.mode = Mode.PAUSE if kind is Kind.PAUSE else Mode.CALL
+    operation.mode = WAITING.get(kind, Mode.CALL)
     return operation
 
 
@@ -293,25 +294,26 @@ def _is_quick(operation: Operation) -> bool:
 def _slow_down(operation: Operation) -> None:
     """Retries, monitoring, and deadlines around code that is not I/O take the general path."""
     operation.is_slow = True
-    if operation.kind in (Kind.CALL, Kind.BEGIN, Kind.PAUSE, Kind.TAKE):
+    if operation.kind in (Kind.CALL, Kind.BEGIN, Kind.PAUSE, Kind.PACE, Kind.TAKE):
         operation.kind = Kind.PERFORM
 
 
 def _link(operations: list[Operation]) -> None:
-    """Set where failures go, and which operations are due when the one before is done."""
-    length = len(operations)
-    on_error = length
-    for place in range(length - 1, -1, -1):
+    """Set what comes next, where failures go, and which operations are due when the one before is done."""
+    on_error: Operation | None = None
+    for place in range(len(operations) - 1, -1, -1):
         operation = operations[place]
         operation.on_error = on_error
         if operation.kind in (Kind.ERRORS, Kind.RECOVER):
             # An iterated one is entered through its loop.
-            on_error = place - 1 if place and operations[place - 1].kind is Kind.LOOP else place
+            before = operations[place - 1] if place else operation
+            on_error = before if before.kind is Kind.LOOP else operation
     is_planned = True
     for before, operation in pairwise(operations):
+        before.next = operation
         # `due` is planned at the start of a pass, after pauses and loops; synchronous steps pass it on, so
         # that a late start shows in the first request. What waits for others makes it the moment it is done.
         is_planned = (
-            before.mode is Mode.PAUSE or before.kind is Kind.LOOP or (is_planned and _is_quick(before))
+            before.mode in WAITING.values() or before.kind is Kind.LOOP or (is_planned and _is_quick(before))
         )
         operation.is_due_now = not is_planned

@@ -160,10 +160,8 @@ def log_errors(spec: steps.LogErrors) -> Call:
     return call
 
 
-# A delay returns its length, a pace the moment to go on at.
-
-
 def delay(spec: steps.Delay) -> Call:
+    """How long to wait, in seconds."""
     duration = spec.duration
     if isinstance(duration, Uniform | Normal):
         return lambda context: draw(duration, context.minion.random)
@@ -172,7 +170,10 @@ def delay(spec: steps.Delay) -> Call:
 
 
 def pace(next_period: Callable[[float], float], key: int) -> Call:
-    """`next_period` makes a period from the last one (0 at first); kept per minion under `key`."""
+    """The moment to go on at. `next_period` makes a period from the last one (0 at first).
+
+    Both are kept per minion under `key`.
+    """
 
     def call(context: Context) -> float:
         minion = context.minion
@@ -239,7 +240,6 @@ EXPANDS: dict[type, Callable[[Any], Call]] = {
     steps.Flatten: flatten,
 }
 PACES: dict[type, Callable[[Any, int], Call]] = {
-    steps.Delay: lambda spec, key: delay(spec),
     steps.Pace: free_pace,
     steps.ConstantPace: constant_pace,
     steps.AcceleratingPace: accelerating_pace,

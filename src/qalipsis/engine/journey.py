@@ -165,6 +165,9 @@ class Hand:
         if operation.kind is Kind.CALL:
             return operation.call(context)
         if operation.kind is Kind.PAUSE:
+            await self._sleep_until(self._clock.now() + operation.call(context))
+            return context.value
+        if operation.kind is Kind.PACE:
             await self._sleep_until(operation.call(context))
             return context.value
         if operation.kind is Kind.PERFORM and operation.mode is Mode.COROUTINE:

@@ -22,7 +22,7 @@ class Kind(IntEnum):
     BEGIN = 1
     """I/O: `step.begin`, then the connection resumes the strand."""
     PAUSE = 2
-    """Waits `delay`, or as long as `call(context)` says, or until the moment that it returns."""
+    """Waits `delay`, or as long as `call(context)` says."""
     LOOP = 3
     """Stands before an iterated operation: the rest of the chain is walked once per iteration."""
     EXPAND = 4
@@ -37,6 +37,8 @@ class Kind(IntEnum):
     """Processes errors: `call(context)`; runs only for a failed record."""
     RECOVER = 9
     """As ERRORS, then the record is good again."""
+    PACE = 10
+    """Waits until the moment that `call(context)` returns."""
 
 
 class Mode(IntEnum):
@@ -50,6 +52,7 @@ class Mode(IntEnum):
     CHOOSE = 5
     GATHER = 6
     TAKE = 7
+    PACE = 8
 
 
 class Dropped:
@@ -84,7 +87,6 @@ class Operation:
         "delay",
         "index",
         "is_due_now",
-        "is_length",
         "is_looped",
         "is_metered",
         "is_slow",
@@ -93,6 +95,7 @@ class Operation:
         "meters",
         "mode",
         "name",
+        "next",
         "on_error",
         "period",
         "previous_name",
@@ -111,8 +114,10 @@ class Operation:
         self.meters = meters
         self.index = 0
         self.previous_name: str | None = None
-        self.on_error = 0
-        """Index of the next operation that processes errors, or the chain's length."""
+        self.next: Operation | None = None
+        """The operation behind it, None at the end of the chain."""
+        self.on_error: Operation | None = None
+        """The next operation that processes errors, if any."""
         self.is_due_now = False
         """True where `due` is the end of the step before; otherwise the walk has set it."""
         self.call: Callable[[Context], Any] = _not_callable
@@ -128,16 +133,15 @@ class Operation:
         self.tags: tuple[tuple[str, str], ...] = ()
         self.timeout = 0.0
         self.retry: Backoff | None = None
-        self.delay = 0.0
+        self.delay: float | None = None
         """A fixed pause in seconds, for which `call` is not called."""
-        self.is_length = False
-        """True where a pause is a length of time, and not a moment to wait for."""
         self.is_looped = False
         """True for a pause right behind a loop without a period: `due` was read on the way back to it."""
         self.is_slow = False
         """True where a step that processes errors has retries or a deadline."""
         self.count = 1
-        self.period = 0.0
+        self.period: float | None = None
+        """Seconds between the planned beginnings of two iterations; None when they follow at once."""
         self.stop_on_error = False
 
 

@@ -22,6 +22,7 @@ from qalipsis.metrics.meters import CHECKS
 CALL = Kind.CALL
 BEGIN = Kind.BEGIN
 PAUSE = Kind.PAUSE
+PACE = Kind.PACE
 LOOP = Kind.LOOP
 EXPAND = Kind.EXPAND
 PERFORM = Kind.PERFORM
@@ -36,15 +37,13 @@ MAX_DETAIL = 20_000
 class Loop:
     """Where to come back to for the next iteration; the context knows which one is under way."""
 
-    __slots__ = ("due", "errors", "index", "is_tail", "iteration", "last", "operation", "outer", "value")
+    __slots__ = ("due", "errors", "first", "is_tail", "iteration", "last", "outer", "period", "value")
 
-    def __init__(
-        self, operation: Operation, index: int, context: Context, outer: Loop | Outputs | None
-    ) -> None:
-        self.operation = operation
-        self.index = index
-        self.outer = outer
+    def __init__(self, operation: Operation, context: Context, outer: Loop | Outputs | None) -> None:
+        self.first = operation.next
         self.last = operation.count - 1
+        self.period = operation.period
+        self.outer = outer
         self.value = context.value
         self.due = context.due
         self.errors = context.errors
@@ -58,18 +57,16 @@ class Outputs:
     The execution is over when its last output is read: only then it is known to have succeeded.
     """
 
-    __slots__ = ("ahead", "index", "is_tail", "items", "operation", "outer")
+    __slots__ = ("ahead", "is_tail", "items", "operation", "outer")
 
     def __init__(
         self,
         operation: Operation,
-        index: int,
         items: Iterator[Any],
         context: Context,
         outer: Loop | Outputs | None,
     ) -> None:
         self.operation = operation
-        self.index = index
         self.outer = outer
         self.items = items
         self.ahead: Any = DROP
@@ -131,25 +128,22 @@ def walk(
 
     `outputs` receives what comes out of the chain's end. `limit` is the deadline in force around it.
     """
-    now = context.minion.scene.clock.now
-    wheel = context.minion.scene.wheel
-    slots = wheel.slots
-    length = len(chain)
-    index = 0
-    inner: Loop | Outputs | None = None  # the innermost of those to come back to
-    forks: list[Fork] | None = None
-    failures: Errors = ()
-    timeout_at = inf
+    # Every local is memory of each minion that waits: what seldom happens keeps none of its own.
     if not chain:
         if outputs is not None:
             outputs.append(context.value)
         return ()
-    operation = chain[0]
+    now = context.minion.scene.clock.now
+    slots = context.minion.scene.wheel.slots
+    inner: Loop | Outputs | None = None  # the innermost of those to come back to
+    forks: list[Fork] | None = None
+    failures: Errors = ()
+    operation: Operation | None = chain[0]
     try:
         while True:
             try:
-                while index < length:
-                    context.operation = operation = chain[index]
+                while operation is not None:
+                    context.operation = operation
                     kind = operation.kind
                     if kind is CALL:
                         meters = operation.meters
@@ -159,56 +153,66 @@ def walk(
                         if value is DROP:
                             break
                         context.value = value
-                        index += 1
+                        operation = operation.next
+                    elif kind is PAUSE:
+                        meters = operation.meters
+                        meters.attempted += 1
+                        delay = operation.delay
+                        if delay is None:
+                            delay = operation.call(context)
+                        # The plan goes on from `due`: lateness shows. The pause itself is never cut short.
+                        if operation.is_looped and context.iteration:
+                            # `due` is now: it was read on the way back.
+                            until = context.due + delay
+                            context.due = until
+                        elif operation.is_due_now:
+                            until = now() + delay
+                            context.due = until
+                        else:
+                            until = now() + delay
+                            context.due += delay
+                        slot = slots.get(ceil(until * TICKS_PER_SECOND))
+                        if slot is None:
+                            strand.sleep_until(until)
+                        else:
+                            # The same, spelt out: ten thousand minions may do nothing else.
+                            strand.slot = slot
+                            slot.append(strand)
+                        yield
+                        meters.successful += 1
+                        operation = operation.next
                     elif kind is BEGIN:
                         if operation.is_due_now:
                             context.due = now()
                         meters = operation.meters
                         meters.attempted += 1
                         if operation.timeout:
-                            timeout_at = min(limit, now() + operation.timeout)
-                            strand.limit(timeout_at)
+                            strand.limit(min(limit, now() + operation.timeout))
                         strand.pending = operation.begin(context, strand)
                         context.value = yield
                         if operation.timeout:
                             strand.deadline = limit
                         meters.successful += 1
-                        index += 1
-                    elif kind is PAUSE:
-                        if operation.is_looped and context.iteration:
-                            at = context.due  # read a moment ago, on the way back
-                        else:
-                            at = now()
-                            if operation.is_due_now:
-                                context.due = at
-                        meters = operation.meters
-                        meters.attempted += 1
-                        if operation.is_length:
-                            # The plan goes on from `due`: lateness shows. The pause is never cut short.
-                            delay = operation.delay or operation.call(context)
-                            context.due += delay
-                            # Strand.sleep_until, spelt out: ten thousand minions may do nothing else.
-                            tick = ceil((at + delay) * TICKS_PER_SECOND)
-                            slot = slots.get(tick)
-                            if slot is None:
-                                slot = wheel.new_slot(tick)
-                            strand.slot = slot
-                            slot.append(strand)
-                            yield
-                        else:
-                            context.due = due = operation.call(context)
-                            if due > at:
-                                strand.sleep_until(due)
-                                yield
-                        meters.successful += 1
-                        index += 1
+                        operation = operation.next
                     elif kind is LOOP:
                         if operation.is_due_now:
                             context.due = now()
-                        inner = Loop(operation, index + 1, context, inner)
+                        inner = Loop(operation, context, inner)
                         context.iteration = 0
                         context.is_tail = inner.is_tail and inner.last == 0
-                        index += 1
+                        operation = operation.next
+                    elif kind is PACE:
+                        if operation.is_due_now:
+                            context.due = now()
+                        meters = operation.meters
+                        meters.attempted += 1
+                        until = operation.call(context)
+                        context.due = until
+                        if until > now():
+                            strand.sleep_until(until)
+                            yield
+                        meters.successful += 1
+                        operation = operation.next
                     elif kind is TAKE:
                         if operation.is_due_now:
                             context.due = now()
@@ -221,35 +225,35 @@ def walk(
                         meters.successful += 1
                         if value is DROP:
                             if context.minion.is_dry:
-                                stop_at_dry(inner, index)
+                                stop_at_dry(inner, operation)
                             break
                         context.value = value
-                        index += 1
+                        operation = operation.next
                     elif kind is PERFORM or kind is EXPAND:
                         if operation.is_due_now:
                             context.due = now()
                         meters = operation.meters
                         meters.attempted += 1
                         items = yield from perform(strand, context, operation, limit)
-                        first = next(items, DROP)
-                        if first is DROP:
+                        value = next(items, DROP)
+                        if value is DROP:
                             meters.successful += 1
                             if operation.mode is Mode.TAKE and context.minion.is_dry:
-                                stop_at_dry(inner, index)
+                                stop_at_dry(inner, operation)
                             break
-                        context.value = first
-                        more = Outputs(operation, index + 1, items, context, inner)
+                        context.value = value
+                        more = Outputs(operation, items, context, inner)
                         failures += more.read_ahead(context)
                         if more.ahead is not DROP:
                             context.is_tail = False
                             inner = more
-                        index += 1
+                        operation = operation.next
                     elif kind is SPLIT:
                         operation.meters.attempted += 1
                         forks = [fork for fork in forks or () if not fork.is_ended or fork.errors]
                         forks += start_forks(strand, context, operation, limit)
                         operation.meters.successful += 1
-                        index += 1
+                        operation = operation.next
                     elif context.errors:
                         operation.meters.attempted += 1
                         if operation.is_slow:
@@ -260,11 +264,11 @@ def walk(
                         if kind is RECOVER:
                             context.errors = ()
                             context.value = value
-                            index += 1
+                            operation = operation.next
                         else:
-                            index = operation.on_error
+                            operation = operation.on_error
                     else:
-                        index += 1  # nothing to process
+                        operation = operation.next  # nothing to process
                 else:
                     if outputs is not None and not context.errors:
                         outputs.append(context.value)
@@ -272,6 +276,7 @@ def walk(
                 raise
             except BaseException as error:
                 # User code may raise anything, SystemExit included: it is this step's failure.
+                assert operation is not None
                 if is_closing(error):
                     raise
                 note(operation, context, error)
@@ -286,9 +291,9 @@ def walk(
                 else:
                     strand.limit(limit)  # its timer may just have been used up
                 context.errors = (*context.errors, error)
-                if operation.stop_on_error and type(inner) is Loop and inner.index == index:
+                if operation.stop_on_error and type(inner) is Loop and inner.first is operation:
                     inner.last = 0
-                index = operation.on_error
+                operation = operation.on_error
                 continue
 
             # This record's walk is over.
@@ -297,32 +302,34 @@ def walk(
                 context.errors = ()
             while inner is not None:
                 if type(inner) is Loop:
-                    if context.iteration < inner.last:
-                        context.value = inner.value
-                        context.errors = inner.errors
-                        context.iteration += 1
-                        if context.iteration == inner.last:
-                            context.is_tail = inner.is_tail
-                        if inner.operation.period:
-                            context.due = inner.due = inner.due + inner.operation.period
-                            if inner.due > now():
-                                strand.sleep_until(inner.due)
-                                yield
-                        else:
-                            context.due = now()
-                        index = inner.index
-                        break
-                    context.iteration = inner.iteration
-                else:
-                    assert type(inner) is Outputs
-                    ahead = inner.ahead
-                    if ahead is not DROP:
-                        failures += inner.read_ahead(context)
-                        context.value = ahead
-                        context.is_tail = inner.is_tail and inner.ahead is DROP
+                    iteration = context.iteration + 1
+                    if iteration >= inner.last:
+                        if iteration > inner.last:
+                            context.iteration = inner.iteration
+                            inner = inner.outer
+                            continue
+                        context.is_tail = inner.is_tail
+                    context.iteration = iteration
+                    context.value = inner.value
+                    context.errors = inner.errors
+                    if inner.period is None:
                         context.due = now()
-                        index = inner.index
-                        break
+                    else:
+                        context.due = inner.due = inner.due + inner.period
+                        if inner.due > now():
+                            strand.sleep_until(inner.due)
+                            yield
+                    operation = inner.first
+                    break
+                assert type(inner) is Outputs
+                value = inner.ahead
+                if value is not DROP:
+                    failures += inner.read_ahead(context)
+                    context.value = value
+                    context.is_tail = inner.is_tail and inner.ahead is DROP
+                    context.due = now()
+                    operation = inner.operation.next
+                    break
                 inner = inner.outer
             else:
                 break
@@ -331,17 +338,16 @@ def walk(
             while not all(fork.is_ended for fork in forks):
                 strand.pending = ForkWait(forks)
                 yield
-            for fork in forks:
-                failures = (*failures, *fork.errors)
+            failures = (*failures, *(error for fork in forks for error in fork.errors))
         return failures
     finally:
         if forks:
             end_forks(forks)
 
 
-def stop_at_dry(inner: Loop | Outputs | None, index: int) -> None:
+def stop_at_dry(inner: Loop | Outputs | None, operation: Operation) -> None:
     """The next iterations of a step whose source ran dry would find no record either."""
-    if type(inner) is Loop and inner.index == index:
+    if type(inner) is Loop and inner.first is operation:
         inner.last = 0
 
 
@@ -413,14 +419,14 @@ def _attempt(
             value = yield
         return iter(()) if value is DROP else iter((value,))
     if mode is Mode.PAUSE:
-        at = context.minion.scene.clock.now()
-        if operation.is_length:
-            delay = operation.delay or operation.call(context)
-            context.due += delay
-            at += delay
-        else:
-            context.due = at = operation.call(context)
-        strand.sleep_until(at)
+        delay = operation.call(context) if operation.delay is None else operation.delay
+        context.due += delay
+        strand.sleep_until(context.minion.scene.clock.now() + delay)
+        yield
+        return iter((context.value,))
+    if mode is Mode.PACE:
+        context.due = operation.call(context)
+        strand.sleep_until(context.due)
         yield
         return iter((context.value,))
     value = operation.call(context)

@@ -101,18 +101,12 @@ class TimerWheel:
         tick = ceil(when * TICKS_PER_SECOND)
         slot = self.slots.get(tick)
         if slot is None:
-            slot = self.new_slot(tick)
+            slot = self.slots[tick] = []
+            heappush(self._ticks, tick)
+            if self._handle is None or tick < self._armed_tick:
+                self._arm(tick)
         entry.slot = slot
         slot.append(entry)
-
-    def new_slot(self, tick: int) -> Slot:
-        """For the first entry of a tick."""
-        slot: Slot = []
-        self.slots[tick] = slot
-        heappush(self._ticks, tick)
-        if self._handle is None or tick < self._armed_tick:
-            self._arm(tick)
-        return slot
 
     def cancel(self, entry: Entry) -> None:
         """Do not fire it; nothing to do when it does not wait.
