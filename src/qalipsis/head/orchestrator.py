@@ -161,6 +161,7 @@ class Orchestrator:
     async def _drive(self, found: bytes | None) -> Report:
         if found is None:
             await self._step(life.Requested())
+            await self._commit()  # that it is being prepared is seen while it waits for its factories
         else:
             await self._resume(checkpoint.thaw(found))
         self._schedule_tick()
