@@ -143,9 +143,7 @@ class Orchestrator:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            if self._finding is not None:
-                self._finding.cancel()
-                await asyncio.wait([self._finding])
+            await self._stop_finding()
 
     def stop(self, is_hard: bool, reason: str = "by the user", aborter: str | None = None) -> None:
         """Stop softly, so that running passes end, or hard, so that everything is interrupted.
@@ -261,7 +259,7 @@ class Orchestrator:
                 self._start(action.at)
             case life.Redistribute():
                 await self._redistribute(
-                    place for place in self._progress.tally.workers if place[0] == action.factory
+                    [place for place in self._progress.tally.workers if place[0] in action.factories]
                 )
             case life.Stop():
                 for scenario in self._campaign.scenarios:
@@ -284,6 +282,11 @@ class Orchestrator:
             self._events.put_nowait(_Chosen(fleet))
 
         self._finding = asyncio.create_task(find())
+
+    async def _stop_finding(self) -> None:
+        if self._finding is not None:
+            self._finding.cancel()
+            await asyncio.wait([self._finding])
 
     async def _begin(self, fleet: Fleet | QalipsisError) -> None:
         if isinstance(fleet, QalipsisError):
@@ -382,12 +385,12 @@ class Orchestrator:
             case LeaseEnded():
                 await self._lose(node, "stopped by itself: no head had answered it until its lease ended")
             case messages.Final():
-                progress.settle(node, message)
                 self._vigil.dismiss(node)
-                if self._campaign.is_closing:
-                    await self._step(life.Closed(node))
-                elif node in self._campaign.present:
-                    await self._lose(node, "left before the campaign ended")
+                if not self._campaign.is_closing:
+                    await self._lose(node, "left before the campaign ended", self._clock.now())
+                # After the loss: what it says last is exact, and takes the place of every estimate.
+                progress.settle(node, message)
+                await self._step(life.Closed(node))
             case StopWanted():
                 await self._stop(_Stop(message.is_hard, message.by, message.aborter))
             case _:
@@ -437,7 +440,8 @@ class Orchestrator:
         for node in self._vigil.lost(now):
             await self._lose(node, "was lost: nothing was heard of it any more")
 
-    async def _lose(self, node: str, reason: str) -> None:
+    async def _lose(self, node: str, reason: str, safe_at: float | None = None) -> None:
+        """It is gone, and sends nothing any more from then on: unless that is known, when its lease ends."""
         if node not in self._campaign.present:
             return
         now = self._clock.now()
@@ -445,7 +449,7 @@ class Orchestrator:
         self._progress.lose_factory(node, reason, self._clock.epoch(now), self._office.heartbeat_s)
         # It may only be cut off: then this stops it sooner than its lease.
         self._direct_one(node, AbortCampaign())
-        await self._step(life.Lost(node, self._leases.get(node, now)))
+        await self._step(life.Lost(node, self._leases.get(node, now) if safe_at is None else safe_at))
 
     async def _make_up_for(self, place: Place) -> None:
         """A worker died, at a factory that goes on."""
@@ -623,6 +627,7 @@ class Orchestrator:
     async def _clear_up(self) -> None:
         """Leave nothing behind but what is in the store."""
         key, transport = self._campaign.key, self._office.transport
+        await self._stop_finding()  # or it would reserve factories for what is over
         await self._office.directory.release(key)
         await transport.remove(topics.feedback(key))
         for node in self._campaign.lost:
