@@ -121,6 +121,11 @@ class PlayedFactory:
             CloseCampaign: lambda: [Final(last_sequence=0, ledgers={0: ENDED})],
         }
         self.is_beating = True
+        self.is_silent = False
+        """What it says is not even kept."""
+        self.is_cut_off = False
+        """What it says waits until it is connected again."""
+        self._kept: list[tuple[str, Message]] = []
         self.round_trip: float | None = None
         self.clock_offset = 0.0
         self.campaign: str | None = None
@@ -142,12 +147,23 @@ class PlayedFactory:
 
     async def say(self, message: Message, campaign: str | None = None) -> None:
         key = campaign or self.campaign or "c-1"
-        if not self._is_dead:
-            await self._publisher.say(topics.feedback(key), message, key)
+        await self._say(topics.feedback(key), message, key)
 
     async def introduce(self, message: Message) -> None:
-        if not self._is_dead:
-            await self._publisher.say(topics.HANDSHAKE, message)
+        await self._say(topics.HANDSHAKE, message, "")
+
+    async def _say(self, topic: str, message: Message, campaign: str) -> None:
+        if self.is_cut_off:
+            self._kept.append((topic, message))
+        elif not self._is_dead and not self.is_silent:
+            await self._publisher.say(topic, message, campaign)
+
+    async def reconnect(self) -> None:
+        """Say what could not be said, in its order."""
+        self.is_cut_off = False
+        kept, self._kept = self._kept, []
+        for topic, message in kept:
+            await self._say(topic, message, self.campaign or "c-1")
 
     def kill(self) -> None:
         """It is gone, whatever it was about to say."""
@@ -334,6 +350,10 @@ class WalkingFactory(PlayedFactory):
         self.rows[worker][Slot.REQUESTS_ATTEMPTED] += requests
         self.rows[worker][Slot.REQUESTS_OK] += requests
 
+    async def say_snapshots(self) -> None:
+        """How all of its workers stand."""
+        await self._report(dict.fromkeys(self.rows, 0))
+
     async def _report(self, workers: Mapping[int, int]) -> None:
         for worker in workers:
             if worker in self.lost:
@@ -406,6 +426,11 @@ class Stage:
         tenure = await self.own(office)
         self.orchestrator = Orchestrator(office, tenure, self.request, self.lives.append)
         return await self.orchestrator.run(await self.store.checkpoint(self.request.key))
+
+    async def leftovers(self) -> list[str]:
+        """What is left of the campaign at the broker."""
+        await asyncio.sleep(1)
+        return [topic for topic in self.transport._topics if self.request.key in topic]
 
     def stop(self, is_hard: bool) -> None:
         assert self.orchestrator is not None

@@ -120,6 +120,8 @@ class Orchestrator:
         self._awaited: frozenset[str] = frozenset()
         self._book = Book()
         self._restarts: dict[str, int] = {}
+        self._ended: dict[str, dict[str, int]] = {}
+        """By factory and scenario: the last round of restarts after which it said that it had ended."""
         self._error: QalipsisError | None = None
         self._aborter: str | None = None
         self._letters: list[Letter] = []
@@ -193,6 +195,7 @@ class Orchestrator:
         self._campaign = found.campaign.shifted(-self._clock.epoch(0.0))
         self._fleet = Fleet(scenarios=found.scenarios, factories=found.factories, assignment=found.assignment)
         self._awaited, self._book, self._restarts = found.awaited, found.book, dict(found.restarts)
+        self._ended = {node: dict(rounds) for node, rounds in found.ended.items()}
         self._progress = Progress.thaw(found.progress, found.live)
         self._watermarks = await self._office.store.watermarks(self._campaign.key)
         self._watch_factories(now)
@@ -217,6 +220,7 @@ class Orchestrator:
                 awaited=self._awaited,
                 book=self._book,
                 restarts=self._restarts,
+                ended=self._ended,
                 progress=self._progress.freeze(),
                 live=self._live(),
             )
@@ -368,7 +372,7 @@ class Orchestrator:
             case DirectiveIgnored():
                 _log.info("%s ignored a directive: %s", node, message.reason)
             case DirectiveFailed() if message.directive in self._restarts:
-                self._could_not_restart(node, message)
+                await self._could_not_restart(node, message)
             case DirectiveFailed():
                 await self._step(life.CouldNot(node, life.Failure(message.cause, message.reason)))
             case WorkerState():
@@ -416,12 +420,19 @@ class Orchestrator:
                 await self._step(life.CouldNot(node, life.Failure("refused", refusal)))
 
     async def _end_scenario(self, node: str, message: ScenarioEnded) -> None:
+        rounds = self._ended.setdefault(node, {})
+        rounds[message.scenario] = max(message.round, rounds.get(message.scenario, 0))
+        self._progress.scenario_ended(self._own_time(node, message.at))
+        await self._check_ended(node, message.scenario)
+
+    async def _check_ended(self, node: str, scenario: str) -> None:
+        """Whether the scenario has ended there with all that the factory was given of it."""
         first = self._fleet.assignment.first_worker.get(node, 0)
         workers = sum(each.workers for each in self._fleet.factories if each.node == node)
-        if message.round < self._book.round_of(range(first, first + workers), message.scenario):
-            return  # it crossed an order to start some again, whose end is told as well
-        self._progress.scenario_ended(self._own_time(node, message.at))
-        await self._step(life.Ended(node, message.scenario))
+        said = self._ended.get(node, {}).get(scenario, -1)
+        # Below it, what was said crossed an order to start some again, whose end is told as well.
+        if said >= self._book.round_of(range(first, first + workers), scenario):
+            await self._step(life.Ended(node, scenario))
 
     # Factories and workers that are lost
 
@@ -501,13 +512,15 @@ class Orchestrator:
                 "no worker of their zone is left"
             )
 
-    def _could_not_restart(self, node: str, message: DirectiveFailed) -> None:
+    async def _could_not_restart(self, node: str, message: DirectiveFailed) -> None:
         number = self._restarts.pop(message.directive)
         self._book, left = refused(self._fleet.assignment, self._book, node, number)
         minions = sum(left.values())
         self._progress.warn(
             f"{minions:,} minions of lost workers were not started again by {node}: {message.reason}"
         )
+        for scenario in left:
+            await self._check_ended(node, scenario)  # then it need not say so again
 
     # As time passes
 
