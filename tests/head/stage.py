@@ -233,7 +233,8 @@ class PlayedFactory:
             if isinstance(received.message, CloseCampaign):
                 self.campaign = None
                 self.has_closed.set()
-                return
+                break
+        await self._transport.remove(topic)
 
     async def _carry_out(self, received: Received) -> None:
         kind = type(received.message)
