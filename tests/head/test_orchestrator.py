@@ -1,164 +1,42 @@
 """A campaign driven over the memory transport, against a factory that the test plays."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from qalipsis.cluster import topics
-from qalipsis.cluster.accompanied import accompanied
-from qalipsis.cluster.codec import Sender
-from qalipsis.cluster.inbox import Inbox
-from qalipsis.cluster.memory import MemoryTransport
 from qalipsis.cluster.messages import (
-    PROTOCOL,
     AbortCampaign,
     AssignFactory,
     CloseCampaign,
     DeclareMinions,
-    DirectiveDone,
-    DirectiveFailed,
     Fault,
     Final,
-    Handshake,
     HandshakeAccepted,
-    HandshakeRefused,
-    Heartbeat,
-    HeartbeatReply,
     Message,
-    ScenarioEnded,
     SnapshotTaken,
     StartMinions,
     StopScenario,
     WarmUp,
     WorkerState,
 )
-from qalipsis.cluster.publisher import Publisher
 from qalipsis.config.settings import StageLimits
 from qalipsis.errors import CampaignRefused, FactoryError, ScenarioErrors, ServiceUnavailable
 from qalipsis.head.limits import Limits
 from qalipsis.head.meter_series import MeterQuery
-from qalipsis.head.orchestrator import CampaignRequest, Orchestrator
-from qalipsis.head.reception import Reception
 from qalipsis.head.scenario_request import ScenarioRequest
-from qalipsis.head.store import MemoryStore
 from qalipsis.head.zones import Zone
 from qalipsis.metrics.expectations import Condition
-from qalipsis.metrics.ledger import SLOTS, Slot
 from qalipsis.metrics.meters import WorkerMeters
 from qalipsis.plan.model import ExpectationDescriptor, ScenarioDescriptor
 from qalipsis.plan.ownership import ownership_of
 from qalipsis.plan.profile_override import PercentageStages, StageOfCount, StageOfShare, Stages
-from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
-from qalipsis.system_clock import SystemClock
-
-SHOP = ScenarioDescriptor(name="shop", minions=2, profile="immediate")
+from tests.head.stage import SHOP, PlayedFactory, Stage, row, virtual
 
 
-def row(**given: int) -> tuple[int, ...]:
-    counts = [0] * SLOTS
-    for name, value in given.items():
-        counts[Slot[name.upper()]] = value
-    return tuple(counts)
-
-
-ENDED = {"shop": row(minions_started=2, minions_completed=2, passes_started=2, passes_completed=2)}
-
-
-class PlayedFactory:
-    """Answers every directive with done, and plays what the test says to each kind of them."""
-
-    def __init__(
-        self,
-        transport: MemoryTransport,
-        *scenarios: ScenarioDescriptor,
-        node: str = "node",
-        zone: str | None = None,
-        workers: int = 1,
-    ) -> None:
-        self.workers = workers
-        self.heard: list[Message] = []
-        self.answers: dict[type[Any], tuple[str, str]] = {}
-        """What it cannot do, with cause and reason."""
-        self.on: dict[type[Any], Callable[[], list[Message]]] = {
-            DeclareMinions: lambda: [
-                WorkerState(worker=worker, pid=41 + worker, planned_s=None) for worker in range(workers)
-            ],
-            StartMinions: lambda: [ScenarioEnded(scenario="shop", at=SystemClock().epoch(SystemClock.now()))],
-            CloseCampaign: lambda: [Final(last_sequence=0, ledgers={0: ENDED})],
-        }
-        self.protocol = PROTOCOL
-        self.has_reply = asyncio.Event()
-        self._handshake = Handshake(
-            node=node, protocol=PROTOCOL, version="1", workers=workers, scenarios=scenarios, zone=zone
-        )
-        self._inbox = Inbox(transport, topics.node(node))
-        self._publisher = Publisher(transport, Sender(node, 1))
-
-    async def say(self, message: Message) -> None:
-        await self._publisher.say(topics.feedback("c-1"), message, "c-1")
-
-    async def introduce(self, message: Message) -> None:
-        await self._publisher.say(topics.HANDSHAKE, message)
-
-    async def run(self) -> None:
-        await self.introduce(msgspec.structs.replace(self._handshake, protocol=self.protocol))
-        async for received in self._inbox.messages():
-            kind = type(received.message)
-            self.heard.append(received.message)
-            if kind is HeartbeatReply:
-                self.has_reply.set()
-            if kind in (HandshakeAccepted, HandshakeRefused, HeartbeatReply):
-                continue
-            if kind in self.answers:
-                cause, reason = self.answers[kind]
-                await self.say(DirectiveFailed(directive=received.id, cause=cause, reason=reason))
-                continue
-            for message in self.on.get(kind, list)():
-                await self.say(message)
-            await self.say(DirectiveDone(directive=received.id))
-
-    def heard_kinds(self) -> list[type[Any]]:
-        return [type(message) for message in self.heard]
-
-
-class Stage:
-    """A head with its reception, and the played factory. Others may be added."""
-
-    def __init__(self, *scenarios: ScenarioDescriptor, **request: Any) -> None:
-        self.transport = MemoryTransport()
-        self.factory = PlayedFactory(self.transport, *(scenarios or (SHOP,)))
-        self.others: list[PlayedFactory] = []
-        self.store = MemoryStore()
-        self.lives: list[Live] = []
-        publisher = Publisher(self.transport, Sender("head", 1))
-        self.reception = Reception(self.transport, publisher, 1.0, None)
-        settings = {"key": "c-1", "name": "nightly", "seed": 7, "start_offset": 0.0, "grace": 0.3} | request
-        self.orchestrator = Orchestrator(
-            self.transport,
-            publisher,
-            self.reception,
-            self.store,
-            SystemClock(),
-            CampaignRequest(**settings),
-            self.lives.append,
-        )
-
-    async def play(self) -> Report:
-        return await asyncio.wait_for(
-            accompanied(
-                self.orchestrator.run(),
-                self.reception.serve(),
-                self.factory.run(),
-                *(factory.run() for factory in self.others),
-            ),
-            20,
-        )
-
-
+@virtual
 async def test_a_campaign_is_driven_to_its_report() -> None:
     stage = Stage()
     report = await stage.play()
@@ -185,6 +63,7 @@ async def test_a_campaign_is_driven_to_its_report() -> None:
     assert [live.state for live in stage.lives][:3] == ["PREPARING", "ASSIGNING", "WARMUP"]
 
 
+@virtual
 async def test_the_fleet_and_its_minions_are_told() -> None:
     stage = Stage(minions_factor=2.5, speed_factor=3.0)
     await stage.play()
@@ -194,12 +73,14 @@ async def test_the_fleet_and_its_minions_are_told() -> None:
     assert declared == DeclareMinions(minions={"shop": 5})
 
 
+@virtual
 async def test_only_the_chosen_scenarios_are_run() -> None:
     stage = Stage(SHOP, ScenarioDescriptor(name="search", minions=1, profile="immediate"), patterns=("sh*",))
     report = await stage.play()
     assert [scenario.name for scenario in report.scenarios] == ["shop"]
 
 
+@virtual
 async def test_a_pattern_that_matches_nothing_is_refused() -> None:
     stage = Stage(patterns=("shpo",))
     with pytest.raises(ScenarioErrors, match=r"matches no scenario[\s\S]*shop"):
@@ -207,11 +88,13 @@ async def test_a_pattern_that_matches_nothing_is_refused() -> None:
     assert stage.store.states["c-1"][-1][0] == "FAILED"
 
 
+@virtual
 async def test_too_many_minions_are_refused() -> None:
     with pytest.raises(CampaignRefused, match="max-minions-count"):
         await Stage(limits=Limits(max_minions=1)).play()
 
 
+@virtual
 async def test_too_long_a_campaign_is_refused() -> None:
     stage = Stage(limits=Limits(max_duration=60.0))
     stage.factory.on[DeclareMinions] = lambda: [WorkerState(worker=0, pid=41, planned_s=61.0)]
@@ -227,6 +110,7 @@ async def test_too_long_a_campaign_is_refused() -> None:
         (WarmUp, "unavailable", ServiceUnavailable),
     ],
 )
+@virtual
 async def test_a_factory_that_cannot_refuses_the_campaign(
     directive: type[Any], cause: str, error: type[Exception]
 ) -> None:
@@ -240,42 +124,45 @@ async def test_a_factory_that_cannot_refuses_the_campaign(
 def stopping(stage: Stage, *are_hard: bool) -> Callable[[], list[Message]]:
     def stop() -> list[Message]:
         for is_hard in are_hard:
-            stage.orchestrator.stop(is_hard)
+            stage.stop(is_hard)
         return []
 
     return stop
 
 
-def ended() -> list[Message]:
-    return [ScenarioEnded(scenario="shop", at=SystemClock().epoch(SystemClock.now()))]
+def ending(stage: Stage) -> Callable[[], list[Message]]:
+    return lambda: [stage.factory.ended()]
 
 
+@virtual
 async def test_a_soft_stop_lets_passes_end() -> None:
     stage = Stage()
     stage.factory.on[StartMinions] = stopping(stage, False)
-    stage.factory.on[StopScenario] = ended
+    stage.factory.on[StopScenario] = ending(stage)
     report = await stage.play()
     assert AbortCampaign not in stage.factory.heard_kinds()
     assert report.campaign.status == "ABORTED"
     assert [message.text for message in report.scenarios[0].messages] == ["stopped softly by the user"]
 
 
+@virtual
 async def test_a_soft_stop_becomes_hard_when_passes_do_not_end() -> None:
     stage = Stage()
     stage.factory.on[StartMinions] = stopping(stage, False)
-    stage.factory.on[AbortCampaign] = ended
+    stage.factory.on[AbortCampaign] = ending(stage)
     report = await stage.play()
     assert AbortCampaign in stage.factory.heard_kinds()
     assert report.campaign.status == "ABORTED"
 
 
+@virtual
 async def test_stopping_in_every_state_and_twice_is_harmless() -> None:
     for directive in (AssignFactory, DeclareMinions, WarmUp, StartMinions, CloseCampaign):
         stage = Stage()
         before = stage.factory.on.get(directive, list)
         stop = stopping(stage, True, True)
         stage.factory.on[directive] = lambda before=before, stop=stop: stop() or before()  # type: ignore[misc]
-        stage.factory.on[AbortCampaign] = ended
+        stage.factory.on[AbortCampaign] = ending(stage)
         report = await stage.play()
         assert report.campaign.status == ("SUCCESSFUL" if directive is CloseCampaign else "ABORTED")
 
@@ -299,17 +186,19 @@ def snapshots(count: int, failed: int = 0) -> list[Message]:
     return pieces
 
 
+@virtual
 async def test_snapshots_are_put_together_and_counted_once() -> None:
     stage = Stage()
-    stage.factory.on[StartMinions] = lambda: [*snapshots(3), *ended()]
+    stage.factory.on[StartMinions] = lambda: [*snapshots(3), stage.factory.ended()]
     report = await stage.play()
     assert report.scenarios[0].steps[0].executions.attempted == 30
     assert [second.t_s for second in report.timeline] == [0.0, 1.0, 2.0]
 
 
+@virtual
 async def test_the_meters_of_each_second_are_kept() -> None:
     stage = Stage()
-    stage.factory.on[StartMinions] = lambda: [*snapshots(3), *ended()]
+    stage.factory.on[StartMinions] = lambda: [*snapshots(3), stage.factory.ended()]
     await stage.play()
     meters = await stage.store.meters(MeterQuery(campaigns=("c-1",), names=("minions.count",)))
     seconds = await stage.store.seconds("c-1")
@@ -317,77 +206,56 @@ async def test_the_meters_of_each_second_are_kept() -> None:
     assert [each.value for each in meters] == [float(each.minions) for each in seconds]
 
 
+@virtual
 async def test_a_broken_snapshot_is_set_aside() -> None:
     stage = Stage()
     broken = SnapshotTaken(worker=0, piece=0, pieces=1, data=b"\xc1")
-    stage.factory.on[StartMinions] = lambda: [broken, *snapshots(1), *ended()]
+    stage.factory.on[StartMinions] = lambda: [broken, *snapshots(1), stage.factory.ended()]
     report = await stage.play()
     assert report.scenarios[0].steps[0].executions.attempted == 10
     assert any("could not be read" in notice for notice in stage.lives[-1].notices)
 
 
+@virtual
 async def test_a_violated_condition_that_aborts_stops_the_campaign() -> None:
     condition = Condition(statistic="value", operator="is_less_than", bounds=(0.1,))
     expectation = ExpectationDescriptor(step="order", measure="failed_share", condition=condition, abort=True)
     stage = Stage(msgspec.structs.replace(SHOP, expectations=(expectation,)))
     stage.factory.on[StartMinions] = lambda: snapshots(1, failed=5)
-    stage.factory.on[StopScenario] = ended
+    stage.factory.on[StopScenario] = ending(stage)
     report = await stage.play()
     assert report.campaign.status == "FAILED"
     assert "failed share of order is less than 0.1" in report.scenarios[0].messages[0].text
     assert any("failed share of order" in notice for notice in stage.lives[-1].notices)
 
 
+@virtual
 async def test_a_lost_worker_is_named_with_when_and_how() -> None:
     stage = Stage()
     lost = {"shop": row(minions_started=2, minions_completed=1, requests_attempted=3, requests_ok=1)}
 
     def die() -> list[Message]:
-        clock = SystemClock()
         return [
-            Fault(
-                worker=0, pid=41, reason="was killed by SIGKILL", at=clock.epoch(clock.now()), ledgers=lost
-            ),
-            *ended(),
+            Fault(worker=0, pid=41, reason="was killed by SIGKILL", at=stage.factory.epoch(), ledgers=lost),
+            stage.factory.ended(),
         ]
 
     stage.factory.on[StartMinions] = die
     stage.factory.on[CloseCampaign] = lambda: [Final(last_sequence=0, ledgers={0: lost})]
     report = await stage.play()
     assert report.verdict.value == "DEGRADED"
-    [reason] = report.verdict.reasons
+    reason, consequence = report.verdict.reasons
     assert reason.startswith("worker 0 of node (process 41) was killed by SIGKILL, 0.")
+    assert consequence.endswith("were not started again: no worker of their zone is left")
     assert (report.ledger.minions.lost, report.ledger.requests.unknown) == (1, 2)
     assert any("SIGKILL" in notice for notice in stage.lives[-1].notices)
 
 
+@virtual
 async def test_without_factories_the_campaign_says_what_is_missing() -> None:
     stage = Stage(required_factories=2, factories_timeout=0.1)
     with pytest.raises(FactoryError, match="1 of the 2 required factories"):
         await stage.play()
-
-
-async def test_a_factory_of_another_protocol_is_refused_by_name() -> None:
-    stage = Stage(factories_timeout=0.2)
-    stage.factory.protocol = 99
-    with pytest.raises(FactoryError, match="0 of the 1"):
-        await stage.play()
-    refused = stage.factory.heard[0]
-    assert isinstance(refused, HandshakeRefused)
-    assert "factory node speaks protocol 99" in refused.reason
-
-
-async def test_a_heartbeat_is_answered_with_its_clock() -> None:
-    stage = Stage()
-    beat = Heartbeat(state="idle", sequence=5, clock=12.5)
-
-    async def beaten() -> None:
-        await stage.factory.introduce(beat)
-        await stage.factory.has_reply.wait()
-
-    await asyncio.wait_for(accompanied(beaten(), stage.reception.serve(), stage.factory.run()), 5)
-    reply = HeartbeatReply(lease_s=None, committed=5, clock=12.5)
-    assert reply in stage.factory.heard
 
 
 class ZonedStage(Stage):
@@ -397,7 +265,7 @@ class ZonedStage(Stage):
     """
 
     def __init__(self, **request: Any) -> None:
-        super().__init__(SHOP, required_factories=3, **request)
+        super().__init__(required_factories=3, **request)
         self.factories = {
             node: PlayedFactory(self.transport, SHOP, node=node, zone=zone, workers=workers)
             for node, zone, workers in (("a", "east", 1), ("b", "east", 3), ("c", "west", 2))
@@ -420,13 +288,14 @@ class ZonedStage(Stage):
             ledgers[worker] = {"shop": row(**done)}
         return Final(last_sequence=0, ledgers=ledgers)
 
-    async def play(self) -> Report:
+    async def play(self, conduct: Awaitable[Report] | None = None) -> Report:
         for key in ("east", "west", "south"):
             await self.store.add_zone(Zone(key=key, title=key))
         await self.store.add_zone(Zone(key="north", title="north", enabled=False))
-        return await super().play()
+        return await super().play(conduct)
 
 
+@virtual
 async def test_the_shares_of_zones_are_followed_to_the_minion() -> None:
     stage = ZonedStage(scenarios={"shop": ScenarioRequest(minions=1_001, zones={"west": 33, "east": 67})})
     report = await stage.play()
@@ -437,12 +306,14 @@ async def test_the_shares_of_zones_are_followed_to_the_minion() -> None:
     assert (report.campaign.status, report.verdict.value) == ("SUCCESSFUL", "VALID")
 
 
+@virtual
 async def test_without_zones_all_workers_are_alike() -> None:
     report = await ZonedStage(scenarios={"shop": ScenarioRequest(minions=60)}).play()
     assert [factory.ledger.minions.completed for factory in report.factories] == [10, 30, 20]
     assert report.scenarios[0].zones == {"east": 40, "west": 20}
 
 
+@virtual
 async def test_factories_of_other_zones_take_no_part() -> None:
     stage = ZonedStage(scenarios={"shop": ScenarioRequest(minions=10, zones={"west": 100})})
     report = await stage.play()
@@ -451,6 +322,7 @@ async def test_factories_of_other_zones_take_no_part() -> None:
     assert stage.factories["a"].heard_kinds() == [HandshakeAccepted]
 
 
+@virtual
 async def test_zones_that_cannot_be_used_are_refused_with_what_there_is() -> None:
     stage = ZonedStage(scenarios={"shop": ScenarioRequest(zones={"north": 50, "south": 30, "eats": 19})})
     with pytest.raises(CampaignRefused) as refused:
@@ -466,6 +338,7 @@ async def test_zones_that_cannot_be_used_are_refused_with_what_there_is() -> Non
     assert stage.store.states["c-1"][-1][0] == "FAILED"
 
 
+@virtual
 async def test_a_profile_that_is_asked_for_travels_and_is_reported() -> None:
     override = Stages(
         stages=(StageOfCount(minions_count=4, ramp_up_duration_ms=100, total_duration_ms=60_000),)
@@ -497,6 +370,7 @@ async def test_a_profile_that_is_asked_for_travels_and_is_reported() -> None:
         ),
     ],
 )
+@virtual
 async def test_what_a_scenario_cannot_be_asked_for_is_refused(
     name: str, asked: ScenarioRequest, reason: str
 ) -> None:

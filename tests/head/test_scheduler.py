@@ -67,9 +67,11 @@ async def open_head(
     try:
         yield desk
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        waiting = set(tasks)
+        while waiting:  # who died in the middle of a call does not even clean up
+            for task in waiting:
+                task.cancel()
+            _, waiting = await asyncio.wait(waiting, timeout=0.01)
 
 
 async def _end_runs(desk: Desk) -> None:
@@ -168,23 +170,43 @@ def test_aborting_what_a_dead_head_had_just_followed_up_ends_the_series() -> Non
     run(test())
 
 
+async def wait_in_line(desk: Desk) -> list[str]:
+    """Have a campaign become due while others hold the factory; returns all keys, its own first."""
+    await asyncio.sleep(HOUR - 1.5)
+    keys = [await schedule(desk)]
+    keys += [(await desk.service.start(AT_ONCE, "somebody else")).key for _ in range(4)]
+    await asyncio.sleep(2)
+    return keys
+
+
 def test_what_is_due_and_waits_stays_due_when_its_head_is_stopped() -> None:
     async def test() -> None:
         store = MemoryStore(clock())
-        async with open_head(store, "first") as desk:
-            await asyncio.sleep(HOUR - 1.5)
-            await schedule(desk)
-            for _ in range(4):
-                await desk.service.start(AT_ONCE, "somebody else")
-            await asyncio.sleep(2)
+        async with open_head(store, "first", is_alone=True) as desk:
+            due, *others = await wait_in_line(desk)
             await desk.service.aclose(is_hard=True)
-            (record,) = [
-                each for each in (await store.campaigns(CampaignQuery())).elements if each.scheduled_at
-            ]
+            record = await store.campaign(due)
+            assert record is not None
             assert (record.state, record.status, record.owner) == ("SCHEDULED", "SCHEDULED", None)
+            ended = [each for key in others if (each := await store.campaign(key)) is not None]
+            assert {each.status for each in ended} == {"SUCCESSFUL", "ABORTED"}
         async with open_head(store, "second") as desk:
             await asyncio.sleep(2)
-            assert [each.request.key for each in desk.runs] == [record.key]
+            assert [each.request.key for each in desk.runs] == [due]
+
+    run(test())
+
+
+def test_what_waits_at_a_head_of_a_cluster_is_left_to_the_others_when_it_is_stopped() -> None:
+    async def test() -> None:
+        store = MemoryStore(clock())
+        async with open_head(store, "first") as desk:
+            keys = await wait_in_line(desk)
+            await desk.service.aclose(is_hard=True)
+        async with open_head(store, "second"):
+            await asyncio.sleep(20)
+            ended = [each for key in keys if (each := await store.campaign(key)) is not None]
+            assert [each.status for each in ended] == ["SUCCESSFUL"] * 5
 
     run(test())
 

@@ -70,6 +70,7 @@ def kept(seconds: int, minions: int) -> int:
                 tally.add(worker.place, msgspec.msgpack.decode(worker.second(t), type=Snapshot))
             (second,) = tally.close_seconds(t + 1.2)
             assert second.minions == minions
+            assert tally.take_meters(0.0)
         gc.collect()
         held = tracemalloc.get_traced_memory()[0]
     finally:

@@ -206,9 +206,9 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Redistribute:
-    """Have the other factories start the minions of a lost one again."""
+    """Have the other factories start the minions of these lost ones again."""
 
-    factory: str
+    factories: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,10 +420,11 @@ def _stop(campaign: Campaign, is_hard: bool, now: float) -> Step:
 
 
 def _time_passed(campaign: Campaign, now: float) -> Step:
-    due = [factory for factory, at in campaign.leaving if now >= at]
+    due = tuple(factory for factory, at in campaign.leaving if now >= at)
     if due:
+        # Together: the campaign must not end because nothing of one of them was left to do.
         left = tuple(each for each in campaign.leaving if each[0] not in due)
-        return replace(campaign, leaving=left), tuple(map(Redistribute, due))
+        return replace(campaign, leaving=left), (Redistribute(due),)
     if now < campaign.deadline:
         return campaign, ()
     late = ", ".join(sorted(campaign.waiting_for))

@@ -31,6 +31,8 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     book: Book
     restarts: dict[str, int]
     """Rounds of restarts by the id of the message that ordered them."""
+    ended: dict[str, dict[str, int]]
+    """By factory and scenario: the last round of restarts after which it said that it had ended."""
     progress: ProgressState
     live: Live
 

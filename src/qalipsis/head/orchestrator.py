@@ -120,6 +120,8 @@ class Orchestrator:
         self._awaited: frozenset[str] = frozenset()
         self._book = Book()
         self._restarts: dict[str, int] = {}
+        self._ended: dict[str, dict[str, int]] = {}
+        """By factory and scenario: the last round of restarts after which it said that it had ended."""
         self._error: QalipsisError | None = None
         self._aborter: str | None = None
         self._letters: list[Letter] = []
@@ -143,9 +145,7 @@ class Orchestrator:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            if self._finding is not None:
-                self._finding.cancel()
-                await asyncio.wait([self._finding])
+            await self._stop_finding()
 
     def stop(self, is_hard: bool, reason: str = "by the user", aborter: str | None = None) -> None:
         """Stop softly, so that running passes end, or hard, so that everything is interrupted.
@@ -161,6 +161,7 @@ class Orchestrator:
     async def _drive(self, found: bytes | None) -> Report:
         if found is None:
             await self._step(life.Requested())
+            await self._commit()  # that it is being prepared is seen while it waits for its factories
         else:
             await self._resume(checkpoint.thaw(found))
         self._schedule_tick()
@@ -194,6 +195,7 @@ class Orchestrator:
         self._campaign = found.campaign.shifted(-self._clock.epoch(0.0))
         self._fleet = Fleet(scenarios=found.scenarios, factories=found.factories, assignment=found.assignment)
         self._awaited, self._book, self._restarts = found.awaited, found.book, dict(found.restarts)
+        self._ended = {node: dict(rounds) for node, rounds in found.ended.items()}
         self._progress = Progress.thaw(found.progress, found.live)
         self._watermarks = await self._office.store.watermarks(self._campaign.key)
         self._watch_factories(now)
@@ -218,6 +220,7 @@ class Orchestrator:
                 awaited=self._awaited,
                 book=self._book,
                 restarts=self._restarts,
+                ended=self._ended,
                 progress=self._progress.freeze(),
                 live=self._live(),
             )
@@ -260,7 +263,7 @@ class Orchestrator:
                 self._start(action.at)
             case life.Redistribute():
                 await self._redistribute(
-                    place for place in self._progress.tally.workers if place[0] == action.factory
+                    [place for place in self._progress.tally.workers if place[0] in action.factories]
                 )
             case life.Stop():
                 for scenario in self._campaign.scenarios:
@@ -283,6 +286,11 @@ class Orchestrator:
             self._events.put_nowait(_Chosen(fleet))
 
         self._finding = asyncio.create_task(find())
+
+    async def _stop_finding(self) -> None:
+        if self._finding is not None:
+            self._finding.cancel()
+            await asyncio.wait([self._finding])
 
     async def _begin(self, fleet: Fleet | QalipsisError) -> None:
         if isinstance(fleet, QalipsisError):
@@ -364,7 +372,7 @@ class Orchestrator:
             case DirectiveIgnored():
                 _log.info("%s ignored a directive: %s", node, message.reason)
             case DirectiveFailed() if message.directive in self._restarts:
-                self._could_not_restart(node, message)
+                await self._could_not_restart(node, message)
             case DirectiveFailed():
                 await self._step(life.CouldNot(node, life.Failure(message.cause, message.reason)))
             case WorkerState():
@@ -381,12 +389,12 @@ class Orchestrator:
             case LeaseEnded():
                 await self._lose(node, "stopped by itself: no head had answered it until its lease ended")
             case messages.Final():
-                progress.settle(node, message)
                 self._vigil.dismiss(node)
-                if self._campaign.is_closing:
-                    await self._step(life.Closed(node))
-                elif node in self._campaign.present:
-                    await self._lose(node, "left before the campaign ended")
+                if not self._campaign.is_closing:
+                    await self._lose(node, "left before the campaign ended", self._clock.now())
+                # After the loss: what it says last is exact, and takes the place of every estimate.
+                progress.settle(node, message)
+                await self._step(life.Closed(node))
             case StopWanted():
                 await self._stop(_Stop(message.is_hard, message.by, message.aborter))
             case _:
@@ -412,12 +420,19 @@ class Orchestrator:
                 await self._step(life.CouldNot(node, life.Failure("refused", refusal)))
 
     async def _end_scenario(self, node: str, message: ScenarioEnded) -> None:
+        rounds = self._ended.setdefault(node, {})
+        rounds[message.scenario] = max(message.round, rounds.get(message.scenario, 0))
+        self._progress.scenario_ended(self._own_time(node, message.at))
+        await self._check_ended(node, message.scenario)
+
+    async def _check_ended(self, node: str, scenario: str) -> None:
+        """Whether the scenario has ended there with all that the factory was given of it."""
         first = self._fleet.assignment.first_worker.get(node, 0)
         workers = sum(each.workers for each in self._fleet.factories if each.node == node)
-        if message.round < self._book.round_of(range(first, first + workers), message.scenario):
-            return  # it crossed an order to start some again, whose end is told as well
-        self._progress.scenario_ended(self._own_time(node, message.at))
-        await self._step(life.Ended(node, message.scenario))
+        said = self._ended.get(node, {}).get(scenario, -1)
+        # Below it, what was said crossed an order to start some again, whose end is told as well.
+        if said >= self._book.round_of(range(first, first + workers), scenario):
+            await self._step(life.Ended(node, scenario))
 
     # Factories and workers that are lost
 
@@ -436,7 +451,8 @@ class Orchestrator:
         for node in self._vigil.lost(now):
             await self._lose(node, "was lost: nothing was heard of it any more")
 
-    async def _lose(self, node: str, reason: str) -> None:
+    async def _lose(self, node: str, reason: str, safe_at: float | None = None) -> None:
+        """It is gone, and sends nothing any more from then on: unless that is known, when its lease ends."""
         if node not in self._campaign.present:
             return
         now = self._clock.now()
@@ -444,7 +460,7 @@ class Orchestrator:
         self._progress.lose_factory(node, reason, self._clock.epoch(now), self._office.heartbeat_s)
         # It may only be cut off: then this stops it sooner than its lease.
         self._direct_one(node, AbortCampaign())
-        await self._step(life.Lost(node, self._leases.get(node, now)))
+        await self._step(life.Lost(node, self._leases.get(node, now) if safe_at is None else safe_at))
 
     async def _make_up_for(self, place: Place) -> None:
         """A worker died, at a factory that goes on."""
@@ -496,13 +512,15 @@ class Orchestrator:
                 "no worker of their zone is left"
             )
 
-    def _could_not_restart(self, node: str, message: DirectiveFailed) -> None:
+    async def _could_not_restart(self, node: str, message: DirectiveFailed) -> None:
         number = self._restarts.pop(message.directive)
         self._book, left = refused(self._fleet.assignment, self._book, node, number)
         minions = sum(left.values())
         self._progress.warn(
             f"{minions:,} minions of lost workers were not started again by {node}: {message.reason}"
         )
+        for scenario in left:
+            await self._check_ended(node, scenario)  # then it need not say so again
 
     # As time passes
 
@@ -622,6 +640,7 @@ class Orchestrator:
     async def _clear_up(self) -> None:
         """Leave nothing behind but what is in the store."""
         key, transport = self._campaign.key, self._office.transport
+        await self._stop_finding()  # or it would reserve factories for what is over
         await self._office.directory.release(key)
         await transport.remove(topics.feedback(key))
         for node in self._campaign.lost:

@@ -146,16 +146,17 @@ class Tally:
         """A worker died, and this is what it had counted."""
         worker = self.workers[place]
         worker.lost_reason, worker.lost_at, worker.ledgers = reason, at, ledgers
+        worker.is_presumed, worker.estimates = False, {}
         self._load.lose(source(place))
 
     def presume_lost(self, place: Place, reason: str, at: float, silence: float) -> None:
         """Nothing came from a worker for so many seconds: it is lost, unless its own word says more."""
         worker = self.workers[place]
+        self.lose(place, reason, at, worker.ledgers)
         worker.is_presumed = True
         worker.estimates = {
             scenario: round(rate * silence) for scenario, (_, _, rate) in worker.rates.items() if rate
         }
-        self.lose(place, reason, at, worker.ledgers)
 
     def settle(self, place: Place, ledgers: Mapping[str, tuple[int, ...]]) -> None:
         """A worker's final counters, read from the memory that outlives it."""

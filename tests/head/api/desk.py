@@ -62,11 +62,13 @@ LIVE = Live(
 class FakeDriver:
     """Runs until the test says `go`, or somebody stops it."""
 
-    def __init__(self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]) -> None:
+    def __init__(
+        self, office: Office, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]
+    ) -> None:
         self.request = request
         self.stops: list[tuple[bool, str]] = []
         self.error: Exception | None = None
-        self._tenure, self._watch = tenure, watch
+        self._office, self._tenure, self._watch = office, tenure, watch
         self._aborter: str | None = None
         self._go = asyncio.Event()
 
@@ -82,6 +84,7 @@ class FakeDriver:
         report = msgspec.structs.replace(report, campaign=info)
         state = Phase.ABORTED if self.stops else Phase.COMPLETED
         await self._tenure.commit(state, AT + 1, report=report, aborter=self._aborter)
+        await self._office.directory.release(self.request.key)
         return report
 
     def stop(self, is_hard: bool, reason: str = "by the user", aborter: str | None = None) -> None:
@@ -190,7 +193,7 @@ class Desk:
                 await asyncio.sleep(0.005)
 
     def _conduct(self, tenure: Tenure, request: CampaignRequest, watch: Callable[[Live], None]) -> FakeDriver:
-        self.runs.append(FakeDriver(tenure, request, watch))
+        self.runs.append(FakeDriver(self.office, tenure, request, watch))
         if self.is_swift:
             self.runs[-1].go()
         return self.runs[-1]

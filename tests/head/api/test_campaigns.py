@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from qalipsis.head.service import LEFT_BEHIND
 from tests.head.api.desk import NO_FACTORY, Desk, configuration, open_client
 
 
@@ -111,10 +112,10 @@ async def test_a_campaign_that_fails_says_why_and_the_next_one_runs(
     await desk.until(client, keys[2], "SUCCESSFUL")
 
 
-async def test_a_timeout_stops_the_campaign(desk: Desk, client: httpx.AsyncClient) -> None:
-    key = await start(client, timeout="PT0.05S", startOffsetMs=0, hardTimeout=True)
-    await desk.until(client, key, "ABORTED")
-    assert desk.runs[0].stops == [(True, "because of its timeout")]
+async def test_a_timeout_is_asked_for(desk: Desk, client: httpx.AsyncClient) -> None:
+    await start(client, timeout="PT0.05S", hardTimeout=True)
+    request = (await desk.run_of(0)).request
+    assert (request.timeout, request.is_hard_timeout) == (0.05, True)
 
 
 async def test_a_campaign_is_replayed_as_it_was_configured(desk: Desk, client: httpx.AsyncClient) -> None:
@@ -248,7 +249,7 @@ async def test_what_a_dead_head_left_behind_is_given_up(desk: Desk) -> None:
     await desk.store.save_state("left", "RUNNING", 1.0)
     async with open_client(desk) as client:
         details = await desk.until(client, "left", "FAILED")
-    assert details["failureReason"] == "the head that drove it ended before the campaign did"
+    assert details["failureReason"] == LEFT_BEHIND
 
 
 async def test_closing_aborts_what_runs_and_what_waits(desk: Desk, client: httpx.AsyncClient) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from qalipsis.head.api.resources import iso
 from qalipsis.head.zones import Zone
-from tests.head.api.desk import Desk, open_client
+from tests.head.api.desk import Desk, configuration, open_client
 
 
 async def test_scenarios_zones_and_factories_are_shown() -> None:
@@ -27,9 +29,22 @@ async def test_scenarios_zones_and_factories_are_shown() -> None:
             "enabled": False,
         }
         states = (await client.get("/api/factories/states")).json()
-        assert states == {"idle": 0, "registered": 1, "unhealthy": 0, "offline": 0}
+        assert states == {"idle": 1, "registered": 0, "unhealthy": 0, "offline": 0}
         (factory,) = (await client.get("/api/factories")).json()
-        assert (factory["node"], factory["state"], factory["campaign"]) == ("node", "REGISTERED", None)
+        assert (factory["node"], factory["state"], factory["campaign"]) == ("node", "IDLE", None)
+
+
+async def test_a_factory_that_works_for_a_campaign_is_shown_with_it() -> None:
+    desk = Desk()
+    desk.welcome()
+    async with open_client(desk) as client:
+        key = (await client.post("/api/campaigns", json=configuration())).json()["key"]
+        await desk.run_of(0)
+        async with asyncio.timeout(5):
+            while (await client.get("/api/factories/states")).json()["registered"] != 1:
+                await asyncio.sleep(0.01)
+        (factory,) = (await client.get("/api/factories")).json()
+        assert (factory["state"], factory["campaign"]) == ("REGISTERED", key)
 
 
 async def test_limits_and_the_user_are_shown() -> None:
