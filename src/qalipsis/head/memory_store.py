@@ -149,11 +149,12 @@ class MemoryStore:
 
     async def claimable(self) -> tuple[str, ...]:
         now = self._now()
-        return tuple(
+        due = [
             key
             for key, kept in self._kept.items()
             if self._is_free(kept) and (kept.record.scheduled_at is None or kept.record.scheduled_at <= now)
-        )
+        ]
+        return tuple(sorted(due, key=lambda key: self._kept[key].record.state == Phase.SCHEDULED))
 
     async def commit(self, claim: Claim, commit: Commit) -> Claim:
         kept = self._kept.get(claim.campaign)

@@ -156,7 +156,14 @@ class Orchestrator:
 
     async def _listen(self) -> None:
         async for letter in self._inbox.letters():
-            self._events.put_nowait(letter)
+            received = letter.received
+            self._vigil.heard(received.source, self._clock.now())
+            if isinstance(received.message, Heartbeat):
+                # At once, also while a commit waits for the store: factories live on these answers.
+                await self._answer(received.source, received.message, received.sequence)
+                letter.acknowledge()
+            else:
+                self._events.put_nowait(letter)
 
     async def _drive(self, found: bytes | None) -> Report:
         if found is None:
@@ -362,10 +369,7 @@ class Orchestrator:
 
     async def _hear(self, received: Received) -> None:
         node, message, progress = received.source, received.message, self._progress
-        self._vigil.heard(node, self._clock.now())
         match message:
-            case Heartbeat():
-                await self._answer(node, message, received.sequence)
             case DirectiveDone():
                 if message.directive in self._awaited:
                     await self._step(life.Answered(node))
@@ -373,6 +377,8 @@ class Orchestrator:
                 _log.info("%s ignored a directive: %s", node, message.reason)
             case DirectiveFailed() if message.directive in self._restarts:
                 await self._could_not_restart(node, message)
+            case DirectiveFailed() if node in self._campaign.lost:
+                _log.info("%s, which is lost, could not do what it was asked for: %s", node, message.reason)
             case DirectiveFailed():
                 await self._step(life.CouldNot(node, life.Failure(message.cause, message.reason)))
             case WorkerState():
@@ -458,13 +464,18 @@ class Orchestrator:
         now = self._clock.now()
         self._vigil.dismiss(node)
         self._progress.lose_factory(node, reason, self._clock.epoch(now), self._office.heartbeat_s)
-        # It may only be cut off: then this stops it sooner than its lease.
+        # It may only be cut off: then this stops it sooner than its lease, and its last word is exact.
         self._direct_one(node, AbortCampaign())
+        self._direct_one(node, CloseCampaign())
         await self._step(life.Lost(node, self._leases.get(node, now) if safe_at is None else safe_at))
 
     async def _make_up_for(self, place: Place) -> None:
         """A worker died, at a factory that goes on."""
-        if self._campaign.phase is not Phase.RUNNING or place not in self._progress.tally.workers:
+        if (
+            self._campaign.phase is not Phase.RUNNING
+            or place[0] not in self._campaign.present
+            or place not in self._progress.tally.workers
+        ):
             return
         match self._request.on_factory_loss:
             case life.OnFactoryLoss.REDISTRIBUTE:

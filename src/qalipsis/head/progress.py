@@ -114,8 +114,12 @@ class Progress:
 
     def lose_worker(self, node: str, message: Fault, at: float) -> None:
         place = (node, message.worker)
+        worker = self.tally.workers.get(place)
+        if worker is not None and worker.is_lost:
+            self.tally.settle(place, message.ledgers)  # with its factory, before this came
+            return
         reason = f"{message.reason}, {self._after(at):.1f} s after the start"
-        if place in self.tally.workers:
+        if worker is not None:
             self.tally.lose(place, reason, at, message.ledgers)
         self.notice(f"{worker_name(place)} (process {message.pid}) {reason}")
 

@@ -299,18 +299,20 @@ class CampaignService:
 
     async def _look(self) -> None:
         """Take over what lost its head, and begin what can begin."""
-        waiting = 0
-        for key in await self._store.claimable():
+        keys = [key for key in await self._store.claimable() if key not in self._charges]
+        tried = 0
+        for key in keys:
             record = await self._store.campaign(key)
-            if key in self._charges or record is None or waits(record) or self._is_closing:
+            if record is None or waits(record) or self._is_closing:
                 continue
             if record.state != Phase.SCHEDULED:
                 await self._take_over(record)
                 continue
-            waiting += 1
-            if waiting <= MOST_LOOKED_AT:
-                await self._take(record)
-        self.waiting = waiting
+            if tried == MOST_LOOKED_AT:
+                break
+            tried += 1
+            await self._take(record)
+        self.waiting = sum(key not in self._charges for key in keys)
 
     async def _take(self, record: CampaignRecord) -> None:
         """Begin a campaign whose moment has come, if its factories are free."""

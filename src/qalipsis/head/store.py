@@ -78,7 +78,9 @@ class Store(Protocol):
         """Let go at once, so that the next claim need not wait; nothing happens when it is lost already."""
 
     async def claimable(self) -> tuple[str, ...]:
-        """Campaigns that are due, not over and owned by nobody, the oldest first."""
+        """Campaigns that are due, not over and owned by nobody: first those that a head had begun, each the
+        oldest first.
+        """
 
     async def commit(self, claim: Claim, commit: Commit) -> Claim:
         """Write all of the commit, or raise Fenced and write nothing; returns the claim for the next one.

@@ -287,18 +287,18 @@ async def check_release(store: Store) -> None:
 
 
 async def check_claimable(store: Store) -> None:
-    """Campaigns are claimed when they are due and not over, the oldest first."""
+    """Campaigns are claimed when they are due and not over: those that were begun, then the oldest first."""
     now = datetime.now(UTC)
-    late, due, over, first = [
+    late, due, over, first, begun = [
         (await store.create_campaign(_campaign(scheduled_at=at))).key
-        for at in (now + timedelta(days=1), now - timedelta(days=1), None, None)
+        for at in (now + timedelta(days=1), now - timedelta(days=1), None, None, None)
     ]
-    claim = await _claimed(store, over)
-    await store.commit(claim, Commit(state="ABORTED", at=AT))
-    await store.release(claim)
+    for key, state in ((over, "ABORTED"), (begun, "RUNNING")):
+        claim = await store.commit(await _claimed(store, key), Commit(state=state, at=AT))
+        await store.release(claim)
     assert await store.claim(over, "head", LEASE_SECONDS) is None
     found = await store.claimable()
-    assert [key for key in found if key in (late, due, over, first)] == [due, first]
+    assert [key for key in found if key in (late, due, over, first, begun)] == [begun, due, first]
     assert (
         await store.claim(late, "head", LEASE_SECONDS) is not None
     )  # by a head that cancels it, for example

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qalipsis.head.campaign import TERMINAL
+from qalipsis.head.campaign import TERMINAL, Phase
 from qalipsis.head.database import meter_table, reports, timeline
 from qalipsis.head.database.campaigns import in_state
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_CHECKPOINT, INBOX, OUTBOX
@@ -63,7 +63,8 @@ async def release(connection: AsyncConnection, claim: Claim) -> None:
 
 async def claimable(connection: AsyncConnection) -> tuple[str, ...]:
     is_due = or_(_ROW.scheduled_at.is_(None), _ROW.scheduled_at <= from_now())
-    return tuple(await connection.scalars(select(_ROW.key).where(*_is_free(), is_due).order_by(_ROW.id)))
+    found = select(_ROW.key).where(*_is_free(), is_due).order_by(_ROW.state == Phase.SCHEDULED, _ROW.id)
+    return tuple(await connection.scalars(found))
 
 
 async def commit(connection: AsyncConnection, claim: Claim, commit: Commit) -> Claim:
