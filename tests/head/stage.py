@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -90,6 +90,31 @@ def row(**given: int) -> tuple[int, ...]:
 
 
 ENDED = {"shop": row(minions_started=2, minions_completed=2, passes_started=2, passes_completed=2)}
+
+
+class MortalStore:
+    """The store as a head sees it that dies at one of its calls, before or after it had its effect."""
+
+    def __init__(self, store: MemoryStore, calls: int, has_effect: bool) -> None:
+        self.died = asyncio.Event()
+        self.calls = 0
+        self._store = store
+        self._calls = calls
+        self._has_effect = has_effect
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        async def call(*arguments: Any, **more: Any) -> Any:
+            self.calls += 1
+            if self.calls < self._calls:
+                return await method(*arguments, **more)
+            if self.calls == self._calls and self._has_effect:
+                await method(*arguments, **more)
+            self.died.set()
+            return await asyncio.Event().wait()
+
+        return call
 
 
 class PlayedFactory:
@@ -437,12 +462,25 @@ class Stage:
         assert self.orchestrator is not None
         self.orchestrator.stop(is_hard)
 
-    async def play(self, conduct: Awaitable[Report] | None = None) -> Report:
-        async def leading() -> Report:
-            return await (conduct or self.conduct())
+    async def conduct_mortally(self, mortal: MortalStore) -> Report:
+        """At a head that dies at a call of its store, then at another one."""
+        first = asyncio.ensure_future(self.conduct(self.office_of("first", store=mortal)))
+        dying = asyncio.ensure_future(mortal.died.wait())
+        await asyncio.wait([first, dying], return_when=asyncio.FIRST_COMPLETED)
+        dying.cancel()
+        if first.done():
+            return first.result()
+        first.cancel()
+        await asyncio.wait([first])
+        if (report := self.store.reports.get(self.request.key)) is not None:
+            return report
+        while self.request.key not in await self.store.claimable():
+            await asyncio.sleep(0.1)
+        return await self.conduct(self.office_of("second"))
 
+    async def play(self, conduct: Coroutine[Any, Any, Report] | None = None) -> Report:
         return await accompanied(
-            leading(),
+            conduct or self.conduct(),
             self.reception.serve(),
             *(_for_ever(factory) for factory in (self.factory, *self.others)),
         )
