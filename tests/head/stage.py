@@ -98,15 +98,23 @@ class MortalStore:
     def __init__(self, store: MemoryStore, calls: int, has_effect: bool) -> None:
         self.died = asyncio.Event()
         self.calls = 0
+        self.fatal: str | None = None
+        """The state that it commits last."""
         self._store = store
         self._calls = calls
         self._has_effect = has_effect
+
+    def kill(self) -> None:
+        """It dies at its next call."""
+        self._calls, self._has_effect = self.calls + 1, False
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
 
         async def call(*arguments: Any, **more: Any) -> Any:
             self.calls += 1
+            if name == "commit" and arguments[1].state == self.fatal:
+                self._calls, self._has_effect = self.calls, True
             if self.calls < self._calls:
                 return await method(*arguments, **more)
             if self.calls == self._calls and self._has_effect:
@@ -288,19 +296,23 @@ class WalkingFactory(PlayedFactory):
     def __init__(self, *arguments: Any, seconds: int = 4, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.seconds = seconds
-        self.rows = {worker: dict.fromkeys(Slot, 0) for worker in range(self.workers)}
+        self.rows: dict[int, dict[Slot, int]] = {}
         self.lost: set[int] = set()
         """Its workers that have died."""
         self.round = 0
+        self._begin_anew()
         self.on[StartMinions] = list
         self.on[CloseCampaign] = lambda: [self.final()]
         self._assigned: AssignFactory | None = None
         self._declared: DeclareMinions | None = None
+        self._began = 0.0
+
+    def _begin_anew(self) -> None:
+        self.rows = {worker: dict.fromkeys(Slot, 0) for worker in range(self.workers)}
+        self.lost, self.round, self._walking = set(), 0, 0
         self._meters = {worker: WorkerMeters() for worker in range(self.workers)}
         self._sequences = dict.fromkeys(range(self.workers), 0)
-        self._walking = 0
         self._stopped = asyncio.Event()
-        self._began = 0.0
 
     def ledgers(self, worker: int) -> dict[str, tuple[int, ...]]:
         return {"shop": tuple(self.rows[worker][slot] for slot in Slot)}
@@ -318,6 +330,7 @@ class WalkingFactory(PlayedFactory):
     async def perform(self, directive: Message) -> None:
         match directive:
             case AssignFactory():
+                self._begin_anew()
                 self._assigned = directive
             case DeclareMinions():
                 self._declared = directive
@@ -453,10 +466,10 @@ class Stage:
         self.orchestrator = Orchestrator(office, tenure, self.request, self.lives.append)
         return await self.orchestrator.run(await self.store.checkpoint(self.request.key))
 
-    async def leftovers(self) -> list[str]:
+    async def leftovers(self, key: str = "c-1") -> list[str]:
         """What is left of the campaign at the broker."""
         await asyncio.sleep(1)
-        return [topic for topic in self.transport._topics if self.request.key in topic]
+        return [topic for topic in self.transport._topics if key in topic]
 
     def stop(self, is_hard: bool) -> None:
         assert self.orchestrator is not None
