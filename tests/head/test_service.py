@@ -16,13 +16,16 @@ from qalipsis.head.campaign_list import CampaignRecord, NewCampaign
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.live_stream import StateEntered
 from qalipsis.head.orchestrator import Orchestrator
-from qalipsis.head.ownership import Commit
+from qalipsis.head.ownership import Claim, Commit
 from qalipsis.head.reception import Reception
 from qalipsis.head.service import CampaignService, UnknownCampaign
 from qalipsis.head.zones import Zone
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.live import Live
-from tests.head.stage import LEASE, MortalStore, Stage, WalkingFactory, virtual
+from qalipsis.head.memory_store import MemoryStore
+from tests.head.api.desk import Desk
+from tests.head.api.desk import configuration as desk_configuration
+from tests.head.stage import LEASE, MortalStore, Stage, WalkingFactory, clock_of_loop, virtual
 
 MINIONS = 12
 SHOP = ScenarioDescriptor(name="shop", minions=MINIONS, profile="immediate")
@@ -346,3 +349,35 @@ async def test_a_store_that_is_away_for_a_while_costs_nothing() -> None:
         report = await first.service.report(key)
         assert report.ledger.requests.ok == 20 * MINIONS
         assert (report.verdict.value, report.verdict.reasons) == ("VALID", ())
+
+
+class Slow(MemoryStore):
+    """A store whose claims take a second, as when its disk is busy."""
+
+    async def claim(self, campaign: str, head: str, lease_seconds: float) -> Claim | None:
+        await asyncio.sleep(1)
+        return await super().claim(campaign, head, lease_seconds)
+
+
+@virtual
+async def test_a_campaign_that_is_aborted_just_when_its_factory_is_free_does_not_keep_it() -> None:
+    desk = Desk(clock=clock_of_loop(), store=Slow(clock_of_loop()))
+    desk.welcome()
+    serving = asyncio.ensure_future(desk.service.serve())
+    configuration = from_kept(desk_configuration())
+    await desk.service.start(configuration, "anna")
+    waiting = (await desk.service.start(configuration, "anna")).key
+    running = await desk.run_of(0)
+    await asyncio.sleep(2)
+    aborting = asyncio.ensure_future(desk.service.abort(waiting, False, "anna"))
+    await asyncio.sleep(0.2)
+    running.go()
+    await aborting
+    record = await desk.store.campaign(waiting)
+    assert record is not None
+    assert record.status == "ABORTED"
+    await asyncio.sleep(3)
+    await desk.service.start(configuration, "anna")
+    (await desk.run_of(1)).go()
+    serving.cancel()
+    await asyncio.wait([serving])
