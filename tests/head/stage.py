@@ -144,6 +144,9 @@ class PlayedFactory:
         self.heard: list[Message] = []
         """All but the answers to heartbeats."""
         self.replies: list[HeartbeatReply] = []
+        """Of the head of its campaign."""
+        self.presence_replies: list[HeartbeatReply] = []
+        """Of the reception."""
         self.answers: dict[type[Any], tuple[str, str]] = {}
         """What it cannot do, with cause and reason."""
         self.on: dict[type[Any], Callable[[], list[Message]]] = {
@@ -226,7 +229,7 @@ class PlayedFactory:
         ).messages():
             match received.message:
                 case HeartbeatReply():
-                    pass
+                    self.presence_replies.append(received.message)
                 case HandshakeAccepted() | HandshakeRefused():
                     self.heard.append(received.message)
                 case HandshakeWanted():
