@@ -170,7 +170,8 @@ async def test_the_minions_are_scaled(case: Case) -> None:
     ],
 )
 async def test_a_worker_that_dies_is_named_and_the_others_go_on(case: Case, what: str, how: str) -> None:
-    report = await case.run(doing(what, minions=12), "factory.workers=2", "factory.node-id=here")
+    continuing = "campaign.on-factory-loss=continue"
+    report = await case.run(doing(what, minions=12), "factory.workers=2", "factory.node-id=here", continuing)
     assert_balanced(report)
     assert report.verdict.value == "DEGRADED"
     [reason] = report.verdict.reasons
@@ -184,6 +185,48 @@ async def test_a_worker_that_dies_is_named_and_the_others_go_on(case: Case, what
     assert minions.lost > 0
     assert minions.lost + minions.unstarted == 6
     assert any(how in notice for notice in case.lives[-1].notices)
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+async def test_the_minions_of_a_killed_worker_are_started_again_by_the_others(
+    case: Case, accepts: bool
+) -> None:
+    source = """
+        from qalipsis import profile, scenario
+
+        slow = (
+            scenario("slow", minions=12, profile=profile.regular("50ms", 1))
+            .start().returns(1).delay("100ms").iterate(10)
+        )
+    """
+
+    def kill(run: Run, live: Live) -> None:
+        if live.minions_running and len(case.pids) == 2:
+            os.kill(case.pids.pop(0), signal.SIGKILL)
+
+    report = await case.run(
+        source, "factory.workers=2", f"campaign.accept-redistribution={accepts}", meanwhile=kill
+    )
+    assert_balanced(report)
+    minions = report.ledger.minions
+    assert (minions.scheduled, minions.completed) == (12, 12)
+    assert minions.restarted == minions.lost + minions.unstarted > 0
+    assert (report.campaign.status, report.verdict.value) == (
+        *("SUCCESSFUL",),
+        "VALID" if accepts else "DEGRADED",
+    )
+    assert "was killed by SIGKILL" in report.verdict.reasons[0]
+    texts = [message.text for message in report.scenarios[0].messages]
+    assert any(f"{minions.restarted} minions of lost workers are started again" in text for text in texts)
+
+
+async def test_a_minion_that_kills_each_worker_it_comes_to_ends_with_the_last_one(case: Case) -> None:
+    report = await case.run(doing("os._exit(3)", minions=12), "factory.workers=2", "factory.node-id=here")
+    assert_balanced(report)
+    assert (report.campaign.status, report.verdict.value) == ("FAILED", "DEGRADED")
+    assert [worker.state for worker in report.factories[0].worker_details] == ["LOST", "LOST"]
+    assert sum("ended with exit code 3" in reason for reason in report.verdict.reasons) == 2
+    assert any("were not started again" in reason for reason in report.verdict.reasons)
 
 
 async def test_the_campaign_ends_with_its_last_worker(case: Case) -> None:
@@ -408,7 +451,9 @@ async def test_requests_of_a_killed_worker_are_unknown(case: Case) -> None:
                 run.stop(hard=True)
 
         url = f"shop.url=http://127.0.0.1:{silent.getsockname()[1]}"
-        report = await case.run(VISIT, "factory.workers=2", url, meanwhile=kill)
+        report = await case.run(
+            VISIT, "factory.workers=2", url, "campaign.on-factory-loss=continue", meanwhile=kill
+        )
     assert_balanced(report)
     requests = report.ledger.requests
     assert (requests.attempted, requests.error + requests.unknown) == (4, 4)

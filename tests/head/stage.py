@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -92,6 +92,39 @@ def row(**given: int) -> tuple[int, ...]:
 ENDED = {"shop": row(minions_started=2, minions_completed=2, passes_started=2, passes_completed=2)}
 
 
+class MortalStore:
+    """The store as a head sees it that dies at one of its calls, before or after it had its effect."""
+
+    def __init__(self, store: MemoryStore, calls: int, has_effect: bool) -> None:
+        self.died = asyncio.Event()
+        self.calls = 0
+        self.fatal: str | None = None
+        """The state that it commits last."""
+        self._store = store
+        self._calls = calls
+        self._has_effect = has_effect
+
+    def kill(self) -> None:
+        """It dies at its next call."""
+        self._calls, self._has_effect = self.calls + 1, False
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        async def call(*arguments: Any, **more: Any) -> Any:
+            self.calls += 1
+            if name == "commit" and arguments[1].state == self.fatal:
+                self._calls, self._has_effect = self.calls, True
+            if self.calls < self._calls:
+                return await method(*arguments, **more)
+            if self.calls == self._calls and self._has_effect:
+                await method(*arguments, **more)
+            self.died.set()
+            return await asyncio.Event().wait()
+
+        return call
+
+
 class PlayedFactory:
     """Beats every second, answers every directive with done, and plays what the test says to each kind."""
 
@@ -111,6 +144,9 @@ class PlayedFactory:
         self.heard: list[Message] = []
         """All but the answers to heartbeats."""
         self.replies: list[HeartbeatReply] = []
+        """Of the head of its campaign."""
+        self.presence_replies: list[HeartbeatReply] = []
+        """Of the reception."""
         self.answers: dict[type[Any], tuple[str, str]] = {}
         """What it cannot do, with cause and reason."""
         self.on: dict[type[Any], Callable[[], list[Message]]] = {
@@ -193,7 +229,7 @@ class PlayedFactory:
         ).messages():
             match received.message:
                 case HeartbeatReply():
-                    pass
+                    self.presence_replies.append(received.message)
                 case HandshakeAccepted() | HandshakeRefused():
                     self.heard.append(received.message)
                 case HandshakeWanted():
@@ -263,19 +299,23 @@ class WalkingFactory(PlayedFactory):
     def __init__(self, *arguments: Any, seconds: int = 4, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.seconds = seconds
-        self.rows = {worker: dict.fromkeys(Slot, 0) for worker in range(self.workers)}
+        self.rows: dict[int, dict[Slot, int]] = {}
         self.lost: set[int] = set()
         """Its workers that have died."""
         self.round = 0
+        self._begin_anew()
         self.on[StartMinions] = list
         self.on[CloseCampaign] = lambda: [self.final()]
         self._assigned: AssignFactory | None = None
         self._declared: DeclareMinions | None = None
+        self._began = 0.0
+
+    def _begin_anew(self) -> None:
+        self.rows = {worker: dict.fromkeys(Slot, 0) for worker in range(self.workers)}
+        self.lost, self.round, self._walking = set(), 0, 0
         self._meters = {worker: WorkerMeters() for worker in range(self.workers)}
         self._sequences = dict.fromkeys(range(self.workers), 0)
-        self._walking = 0
         self._stopped = asyncio.Event()
-        self._began = 0.0
 
     def ledgers(self, worker: int) -> dict[str, tuple[int, ...]]:
         return {"shop": tuple(self.rows[worker][slot] for slot in Slot)}
@@ -293,6 +333,7 @@ class WalkingFactory(PlayedFactory):
     async def perform(self, directive: Message) -> None:
         match directive:
             case AssignFactory():
+                self._begin_anew()
                 self._assigned = directive
             case DeclareMinions():
                 self._declared = directive
@@ -428,21 +469,34 @@ class Stage:
         self.orchestrator = Orchestrator(office, tenure, self.request, self.lives.append)
         return await self.orchestrator.run(await self.store.checkpoint(self.request.key))
 
-    async def leftovers(self) -> list[str]:
+    async def leftovers(self, key: str = "c-1") -> list[str]:
         """What is left of the campaign at the broker."""
         await asyncio.sleep(1)
-        return [topic for topic in self.transport._topics if self.request.key in topic]
+        return [topic for topic in self.transport._topics if key in topic]
 
     def stop(self, is_hard: bool) -> None:
         assert self.orchestrator is not None
         self.orchestrator.stop(is_hard)
 
-    async def play(self, conduct: Awaitable[Report] | None = None) -> Report:
-        async def leading() -> Report:
-            return await (conduct or self.conduct())
+    async def conduct_mortally(self, mortal: MortalStore) -> Report:
+        """At a head that dies at a call of its store, then at another one."""
+        first = asyncio.ensure_future(self.conduct(self.office_of("first", store=mortal)))
+        dying = asyncio.ensure_future(mortal.died.wait())
+        await asyncio.wait([first, dying], return_when=asyncio.FIRST_COMPLETED)
+        dying.cancel()
+        if first.done():
+            return first.result()
+        first.cancel()
+        await asyncio.wait([first])
+        if (report := self.store.reports.get(self.request.key)) is not None:
+            return report
+        while self.request.key not in await self.store.claimable():
+            await asyncio.sleep(0.1)
+        return await self.conduct(self.office_of("second"))
 
+    async def play(self, conduct: Coroutine[Any, Any, Report] | None = None) -> Report:
         return await accompanied(
-            leading(),
+            conduct or self.conduct(),
             self.reception.serve(),
             *(_for_ever(factory) for factory in (self.factory, *self.others)),
         )

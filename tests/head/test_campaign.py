@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qalipsis.head.campaign import (
+    ASSIGNING_SECONDS,
     CLOSING_SECONDS,
     INTERRUPTING_SECONDS,
     TERMINAL,
@@ -23,8 +25,12 @@ from qalipsis.head.campaign import (
     FactoriesFound,
     Failure,
     FindFactories,
+    HandedOver,
     Interrupt,
+    Lost,
+    OnFactoryLoss,
     Phase,
+    Redistribute,
     Requested,
     Start,
     Stop,
@@ -152,6 +158,148 @@ def test_nothing_is_waited_for_without_end() -> None:
     assert (late.phase, actions) == (Phase.COMPLETED, [Conclude()])
 
 
+# Losses
+
+
+def of(policy: OnFactoryLoss) -> Campaign:
+    return replace(NEW, on_factory_loss=policy)
+
+
+A_ENDED = (Ended("a", "shop"), Ended("a", "search"))
+B_ENDED = (Ended("b", "shop"), Ended("b", "search"))
+
+
+def test_a_lost_factory_is_not_there_any_more_and_nobody_waits_for_it() -> None:
+    campaign, actions = after(*RUNNING, Lost("b", 115.0))
+    assert (campaign.present, campaign.lost, actions) == (("a",), {"b"}, [])
+    assert {factory for factory, _ in campaign.walking} == {"a"}
+    assert step(campaign, Lost("b", 120.0), 101.0) == (campaign, ())
+
+
+@pytest.mark.parametrize("events", [FOUND, ASSIGNED])
+def test_a_factory_that_is_lost_before_the_start_fails_the_campaign(events: tuple[Event, ...]) -> None:
+    campaign, actions = after(*events, Lost("b", 115.0))
+    assert (campaign.phase, actions) == (Phase.FAILED, [Interrupt(), Close(), Conclude()])
+    assert campaign.failure == Failure("unavailable", "factory b was lost before the start")
+    assert campaign.present == ("a",)
+
+
+def test_a_strangers_loss_changes_nothing() -> None:
+    for events in ((), (Requested(),), FOUND, RUNNING):
+        campaign, _ = after(*events)
+        assert step(campaign, Lost("c", 115.0), 100.0) == (campaign, ())
+
+
+def test_minions_are_started_again_once_the_lost_factory_sends_nothing_for_sure() -> None:
+    campaign, _ = after(*RUNNING, Lost("b", 115.0))
+    assert campaign.leaving == (("b", 115.0),)
+    assert step(campaign, TimePassed(), 114.9) == (campaign, ())
+    campaign, actions = after(TimePassed(), now=115.0, campaign=campaign)
+    assert (campaign.leaving, actions) == ((), [Redistribute(("b",))])
+    assert step(campaign, TimePassed(), 120.0) == (campaign, ())
+
+
+def test_factories_whose_leases_have_ended_are_dealt_with_together() -> None:
+    three = (Requested(), FactoriesFound(("a", "b", "c"), ("shop",)))
+    answers = tuple(Answered(each) for each in "abc")
+    campaign, _ = after(*three, *answers, *answers, Lost("b", 115.0), Lost("c", 114.0))
+    one, actions = after(TimePassed(), now=114.5, campaign=campaign)
+    assert (actions, one.leaving) == ([Redistribute(("c",))], (("b", 115.0),))
+    _, actions = after(TimePassed(), now=116.0, campaign=campaign)
+    assert actions == [Redistribute(("b", "c"))]
+
+
+def test_while_minions_are_to_be_started_again_the_campaign_does_not_end() -> None:
+    campaign, actions = after(*RUNNING, Lost("b", 115.0), *A_ENDED)
+    assert (campaign.phase, actions) == (Phase.RUNNING, [])
+    campaign, _ = after(TimePassed(), now=115.0, campaign=campaign)
+    assert campaign.phase is Phase.RUNNING
+    campaign, actions = after(HandedOver(frozenset({("a", "shop")})), now=115.0, campaign=campaign)
+    assert (campaign.phase, actions) == (Phase.RUNNING, [])
+    campaign, actions = after(Ended("a", "shop"), now=130.0, campaign=campaign)
+    assert (campaign.phase, actions, campaign.waiting_for) == (Phase.DRAINING, [Close()], {"a"})
+    campaign, actions = after(Closed("a"), now=131.0, campaign=campaign)
+    assert (campaign.phase, actions) == (Phase.COMPLETED, [Conclude()])
+
+
+def test_when_nothing_is_left_to_be_started_again_the_campaign_ends() -> None:
+    campaign, _ = after(*RUNNING, Lost("b", 115.0), *A_ENDED)
+    campaign, _ = after(TimePassed(), now=115.0, campaign=campaign)
+    campaign, actions = after(HandedOver(frozenset()), now=115.0, campaign=campaign)
+    assert (campaign.phase, actions) == (Phase.DRAINING, [Close()])
+
+
+def test_a_factory_that_was_handed_minions_and_is_lost_is_replaced_as_well() -> None:
+    campaign, _ = after(*RUNNING, Lost("b", 115.0))
+    campaign, _ = after(TimePassed(), HandedOver(frozenset({("a", "shop")})), now=115.0, campaign=campaign)
+    campaign, actions = after(Lost("a", 130.0), now=116.0, campaign=campaign)
+    # Nobody is left who could.
+    assert (campaign.phase, actions) == (Phase.COMPLETED, [Close(), Conclude()])
+
+
+@pytest.mark.parametrize("policy", list(OnFactoryLoss))
+def test_the_campaign_ends_with_its_last_factory(policy: OnFactoryLoss) -> None:
+    lost = (Lost("a", 115.0), Lost("b", 115.0))
+    campaign, actions = after(*RUNNING, *lost, campaign=of(policy))
+    assert (campaign.phase in TERMINAL, campaign.present, actions[-1]) == (True, (), Conclude())
+
+
+def test_who_continues_starts_nobody_again() -> None:
+    campaign, actions = after(*RUNNING, Lost("b", 115.0), campaign=of(OnFactoryLoss.CONTINUE))
+    assert (campaign.phase, campaign.leaving, actions) == (Phase.RUNNING, (), [])
+    campaign, actions = after(*A_ENDED, campaign=campaign)
+    assert (campaign.phase, actions) == (Phase.DRAINING, [Close()])
+
+
+def test_when_what_was_waited_for_was_lost_the_campaign_ends() -> None:
+    campaign, actions = after(*RUNNING, *A_ENDED, Lost("b", 115.0), campaign=of(OnFactoryLoss.CONTINUE))
+    assert (campaign.phase, actions) == (Phase.DRAINING, [Close()])
+
+
+def test_who_aborts_stops_softly() -> None:
+    campaign, actions = after(*RUNNING, Lost("b", 115.0), campaign=of(OnFactoryLoss.ABORT))
+    assert (campaign.phase, actions, campaign.deadline) == (Phase.ABORTING, [Stop()], 130.0)
+
+
+@pytest.mark.parametrize("is_hard", [False, True])
+def test_what_is_stopped_is_not_started_again(is_hard: bool) -> None:
+    stopped, _ = after(*RUNNING, StopRequested(is_hard), Lost("b", 115.0))
+    assert (stopped.phase, stopped.leaving) == (Phase.ABORTING, ())
+    _, actions = after(*A_ENDED, campaign=stopped)
+    assert actions == [Close()]
+    waiting, _ = after(*RUNNING, Lost("b", 115.0), StopRequested(is_hard))
+    assert waiting.leaving == ()
+    _, actions = after(*A_ENDED, campaign=waiting)
+    assert actions == [Close()]
+
+
+def test_a_factory_that_is_lost_while_the_campaign_is_closed_is_not_waited_for() -> None:
+    campaign, actions = after(*RUNNING, *ALL_ENDED, Closed("a"), Lost("b", 115.0))
+    assert (campaign.phase, actions) == (Phase.COMPLETED, [Conclude()])
+    campaign, actions = after(*ASSIGNED, StopRequested(False), Closed("a"), Lost("b", 115.0))
+    assert (campaign.phase, actions) == (Phase.ABORTED, [Conclude()])
+
+
+def test_a_failure_names_who_was_late() -> None:
+    campaign, _ = after(*FOUND, Answered("a"))
+    late, _ = after(TimePassed(), now=100.0 + ASSIGNING_SECONDS, campaign=campaign)
+    assert late.failure == Failure("failed", f"not prepared within {ASSIGNING_SECONDS:g} s: b")
+
+
+@given(st.floats(-1e6, 1e6))
+def test_a_campaign_that_travels_to_another_clock_is_the_same(by: float) -> None:
+    running, _ = after(*RUNNING, Lost("b", 115.0))
+    for campaign in (NEW, after(*FOUND)[0], running, after(*RUNNING, *ALL_ENDED)[0]):
+        travelled = campaign.shifted(by)
+        back = travelled.shifted(-by)
+        assert back.started_at == pytest.approx(campaign.started_at, abs=1e-6)
+        assert back.deadline == pytest.approx(campaign.deadline, abs=1e-6)
+        assert replace(back, started_at=None, ended_at=None, deadline=0.0, leaving=()) == replace(
+            campaign, started_at=None, ended_at=None, deadline=0.0, leaving=()
+        )
+    assert step(running.shifted(by), TimePassed(), 116.0 + by)[1] == (Redistribute(("b",)),)
+
+
 EVENTS = st.lists(
     st.one_of(
         st.just(Requested()),
@@ -161,16 +309,33 @@ EVENTS = st.lists(
         st.sampled_from(ALL_ENDED),
         st.sampled_from(FACTORIES).map(Closed),
         st.booleans().map(StopRequested),
+        st.builds(Lost, st.sampled_from(FACTORIES), st.floats(0.0, 60.0)),
+        st.just(TimePassed()),
     )
 )
+BEGINNINGS = st.sampled_from([(Requested(),), FOUND, ASSIGNED, RUNNING])
 
 
-@given(EVENTS)
-def test_whatever_happens_it_concludes_exactly_once_and_then_rests(events: list[Event]) -> None:
-    campaign, now, concluded = NEW, 0.0, 0
-    for event in (Requested(), *events, FactoriesFound(FACTORIES, SCENARIOS), StopRequested(True)):
+@given(BEGINNINGS, EVENTS, st.sampled_from(OnFactoryLoss))
+def test_whatever_happens_it_concludes_exactly_once_and_then_rests(
+    beginning: tuple[Event, ...], events: list[Event], policy: OnFactoryLoss
+) -> None:
+    campaign, now, concluded = of(policy), 0.0, 0
+    for event in (*beginning, *events, FactoriesFound(FACTORIES, SCENARIOS), StopRequested(True)):
+        before = campaign
         campaign, actions = step(campaign, event, now)
         concluded += actions.count(Conclude())
+        # Nobody is waited for who is lost, and what is stopped is never started again.
+        assert not campaign.waiting_for & campaign.lost or campaign.is_over
+        assert not {factory for factory, _ in campaign.walking} & campaign.lost
+        assert not campaign.leaving or campaign.phase is Phase.RUNNING
+        assert before.lost <= campaign.lost
+        for action in actions:
+            if isinstance(action, Redistribute):
+                assert campaign.phase is Phase.RUNNING
+                taken = frozenset((each, "shop") for each in campaign.present)
+                campaign, more = step(campaign, HandedOver(taken), now)
+                concluded += more.count(Conclude())
         now += 1.0
     for _ in range(4):
         now += 1000.0

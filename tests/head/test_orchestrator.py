@@ -1,6 +1,6 @@
 """A campaign driven over the memory transport, against a factory that the test plays."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -288,7 +288,7 @@ class ZonedStage(Stage):
             ledgers[worker] = {"shop": row(**done)}
         return Final(last_sequence=0, ledgers=ledgers)
 
-    async def play(self, conduct: Awaitable[Report] | None = None) -> Report:
+    async def play(self, conduct: Coroutine[Any, Any, Report] | None = None) -> Report:
         for key in ("east", "west", "south"):
             await self.store.add_zone(Zone(key=key, title=key))
         await self.store.add_zone(Zone(key="north", title="north", enabled=False))

@@ -19,6 +19,7 @@ from qalipsis.head.scheduler import Scheduler, next_key
 from qalipsis.testing.loop_clock import LoopClock
 from qalipsis.testing.virtual_loop import VirtualLoop
 from tests.head.api.desk import Desk, configuration
+from tests.head.stage import MortalStore
 
 AT_ONCE = from_kept(configuration())
 HOURLY = from_kept(configuration(scheduledAt="2000-01-01T01:00:00Z", scheduling={"scheduling": "HOURLY"}))
@@ -32,28 +33,6 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 
 def clock() -> LoopClock:
     return LoopClock(cast("VirtualLoop", asyncio.get_running_loop()))
-
-
-class MortalStore:
-    """The store as a head sees it that dies at one of its calls, before or after it had its effect."""
-
-    def __init__(self, store: MemoryStore, calls: int, has_effect: bool) -> None:
-        self._store = store
-        self._left = calls
-        self._has_effect = has_effect
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._store, name)
-
-        async def call(*arguments: Any, **more: Any) -> Any:
-            self._left -= 1
-            if self._left > 0:
-                return await method(*arguments, **more)
-            if self._left == 0 and self._has_effect:
-                await method(*arguments, **more)
-            return await asyncio.Event().wait()
-
-        return call
 
 
 @asynccontextmanager

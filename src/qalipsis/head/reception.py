@@ -176,6 +176,9 @@ class Reception:
         if self._known.get(node, (None,))[0] == incarnation:
             del self._known[node]
             self._beats.pop(node, None)
+        doubt = self._doubts.get(node)
+        if doubt is not None and doubt.incarnation == incarnation:
+            del self._doubts[node]
         await patiently(lambda: self._office.directory.leave(node, incarnation))
         await self._office.transport.remove(topics.node(node, incarnation))
         _log.info("factory %s has left", node)

@@ -184,6 +184,7 @@ class CampaignService:
         record = await self.record(key)
         charge = self._charges.get(key)
         if charge is None and not is_terminal(record.state) and await self._scheduler.cancel(key, user):
+            await self._office.directory.release(key)  # it may have been about to begin
             return
         if charge is None:
             record = await self.record(key)
@@ -336,6 +337,8 @@ class CampaignService:
             reason = str(error)
         claim = await self._claim(record)
         if claim is None:
+            if is_terminal((await self.record(key)).state):
+                await self._office.directory.release(key)  # it was aborted meanwhile
             return
         if request is None or reason:
             await self._refuse(record, claim, reason)
