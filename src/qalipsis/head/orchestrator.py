@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, assert_never
 
 from qalipsis.clock import TimerHandle
@@ -46,6 +47,7 @@ from qalipsis.head.clock_offsets import ClockOffsets
 from qalipsis.head.fleet import Fleet
 from qalipsis.head.muster import muster
 from qalipsis.head.office import Office
+from qalipsis.head.patience import patiently
 from qalipsis.head.progress import Progress
 from qalipsis.head.redistribution import Book, Redistribution, redistribute, refused
 from qalipsis.head.report_builder import Ending, build
@@ -195,7 +197,7 @@ class Orchestrator:
         self._fleet = Fleet(scenarios=found.scenarios, factories=found.factories, assignment=found.assignment)
         self._awaited, self._book, self._restarts = found.awaited, found.book, dict(found.restarts)
         self._progress = Progress.thaw(found.progress, found.live)
-        self._watermarks = await self._office.store.watermarks(self._campaign.key)
+        self._watermarks = await patiently(partial(self._office.store.watermarks, self._campaign.key))
         self._watch_factories(now)
         _log.info("campaign %s goes on here, %s", self._campaign.key, self._campaign.phase)
         await self._tenure.relay()
@@ -379,14 +381,15 @@ class Orchestrator:
             case ScenarioEnded():
                 await self._end_scenario(node, message)
             case LeaseEnded():
-                await self._lose(node, "stopped by itself: no head had answered it until its lease ended")
+                reason = "stopped by itself: no head had answered it until its lease ended"
+                await self._lose(node, reason, silence=0.0)
             case messages.Final():
                 progress.settle(node, message)
                 self._vigil.dismiss(node)
                 if self._campaign.is_closing:
                     await self._step(life.Closed(node))
                 elif node in self._campaign.present:
-                    await self._lose(node, "left before the campaign ended")
+                    await self._lose(node, "left before the campaign ended", silence=0.0)
             case StopWanted():
                 await self._stop(_Stop(message.is_hard, message.by, message.aborter))
             case _:
@@ -434,14 +437,16 @@ class Orchestrator:
         for node in self._vigil.suspects(now):
             self._progress.notice(f"factory {node} is silent")
         for node in self._vigil.lost(now):
-            await self._lose(node, "was lost: nothing was heard of it any more")
+            reason = "was lost: nothing was heard of it any more"
+            await self._lose(node, reason, silence=self._office.heartbeat_s)
 
-    async def _lose(self, node: str, reason: str) -> None:
+    async def _lose(self, node: str, reason: str, silence: float) -> None:
+        """A factory is gone; nothing is known of so many seconds. Who says that it ends has told everything."""
         if node not in self._campaign.present:
             return
         now = self._clock.now()
         self._vigil.dismiss(node)
-        self._progress.lose_factory(node, reason, self._clock.epoch(now), self._office.heartbeat_s)
+        self._progress.lose_factory(node, reason, self._clock.epoch(now), silence)
         # It may only be cut off: then this stops it sooner than its lease.
         self._direct_one(node, AbortCampaign())
         await self._step(life.Lost(node, self._leases.get(node, now)))
@@ -562,7 +567,7 @@ class Orchestrator:
         letters, self._letters = self._letters, []
         progress.tell_estimates()
         seconds = progress.close_seconds(None)
-        timeline = (*await store.seconds(self._campaign.key), *seconds)
+        timeline = (*await patiently(partial(store.seconds, self._campaign.key)), *seconds)
         started_at = progress.started_at or progress.created_at
         report = build(
             Ending(
@@ -622,9 +627,10 @@ class Orchestrator:
     async def _clear_up(self) -> None:
         """Leave nothing behind but what is in the store."""
         key, transport = self._campaign.key, self._office.transport
-        await self._office.directory.release(key)
+        await patiently(partial(self._office.directory.release, key))
         await transport.remove(topics.feedback(key))
-        for node in self._campaign.lost:
+        # Also of those that have closed and removed their own: an answer to a heartbeat may have come after.
+        for node in set(self._campaign.factories) - self._campaign.waiting_for:
             await transport.remove(topics.directives(key, node))
 
     @property
