@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from qalipsis.head.campaign import TERMINAL, Phase
 from qalipsis.head.memory_directory import MemoryDirectory
 from qalipsis.head.memory_store import MemoryStore
 from qalipsis.head.ownership import Claim, Commit
-from qalipsis.reports.model import Report
+from qalipsis.reports.model import Report, ScenarioReport
 
 FOLLOWING: dict[str, set[str]] = {
     Phase.SCHEDULED: {Phase.PREPARING},
@@ -130,13 +130,8 @@ class Truth:
             holders.append(worker)
 
 
-def of_report(
-    report: Report, truth: int, *, has_lost_nothing: bool, is_redistributing: bool, passes: Mapping[str, int]
-) -> list[str]:
-    """What is wrong with a report, given the number of requests that were received in truth.
-
-    `passes` are those of each minion by closed scenario.
-    """
+def of_report(report: Report, truth: int, *, has_lost_nothing: bool, is_redistributing: bool) -> list[str]:
+    """What is wrong with a report, given the number of requests that were received in truth."""
     wrong = []
     ledger, key = report.ledger, report.campaign.key
     if report.verdict.value == "INVALID":
@@ -146,14 +141,12 @@ def of_report(
     if not is_silent and told != truth:
         wrong.append(f"{key}: the report says {told} requests, the target received {truth}")
     if told - estimated > truth:
-        wrong.append(
-            f"{key}: {told} requests less {estimated} estimated are more than the {truth} received"
-        )
+        wrong.append(f"{key}: {told} requests less {estimated} estimated are more than the {truth} received")
     is_complete = report.campaign.status in ("SUCCESSFUL", "WARNING") and not _is_short(report)
     if is_complete and is_redistributing:
         for scenario in report.scenarios:
             minions = scenario.ledger.minions
-            if scenario.name in passes and minions.completed + minions.failed < minions.scheduled:
+            if _comes_to_an_end(scenario) and minions.completed + minions.failed < minions.scheduled:
                 wrong.append(
                     f"{key}: of {minions.scheduled} minions of {scenario.name} only "
                     f"{minions.completed + minions.failed} came to their end"
@@ -163,7 +156,7 @@ def of_report(
             wrong.append(f"{key}: nothing was lost, but {report.verdict}")
         for scenario in report.scenarios:
             minions = scenario.ledger.minions
-            if scenario.name in passes and minions.completed + minions.failed != minions.scheduled:
+            if _comes_to_an_end(scenario) and minions.completed + minions.failed != minions.scheduled:
                 wrong.append(f"{key}: nothing was lost, but the minions of {scenario.name} are {minions}")
     return wrong
 
@@ -176,6 +169,11 @@ def estimate(report: Report) -> int:
             if found is not None:
                 return int(found[1].replace(",", ""))
     return 0
+
+
+def _comes_to_an_end(scenario: ScenarioReport) -> bool:
+    """Whether every minion does, however late it begins: stages and arrivals are over at a certain time."""
+    return scenario.profile.startswith(("immediate", "regular"))
 
 
 def _is_short(report: Report) -> bool:

@@ -1,4 +1,4 @@
-"""What the factories of the simulated cluster run: scenarios of steps that count each request where it arrives."""
+"""What the factories run: scenarios whose requests are counted where they arrive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from qalipsis.engine.traffic import Traffic
 from qalipsis.factory.loader import Loaded, compile_plans
 from qalipsis.head.campaign_configuration import CampaignConfiguration, ScenarioConfiguration
 from qalipsis.language.spec import Spec
-from qalipsis.plan.profile_override import ArrivalRate, PercentageStages, ProfileOverride, Regular, StageOfShare
+from qalipsis.plan.profile_override import (
+    ArrivalRate,
+    PercentageStages,
+    ProfileOverride,
+    Regular,
+    StageOfShare,
+)
 from qalipsis.plan.properties import Properties
 
 
@@ -41,10 +47,9 @@ browse = (
     .then(Send("browse", 0.05))
     .named("leave")
 )
-search = scenario("search", minions=4).start().then(Send("search", 0.2, failing=0.1)).named("find").delay("300ms")
-
-PASSES = {"browse": 1}
-"""Scenarios whose minions come to an end by themselves, unless a campaign gives them a profile that repeats."""
+search = (
+    scenario("search", minions=4).start().then(Send("search", 0.2, failing=0.1)).named("find").delay("300ms")
+)
 
 
 @cache
@@ -102,9 +107,7 @@ def _profile(random: Random) -> ProfileOverride | None:
         case 0:
             return PercentageStages(
                 stages=(
-                    StageOfShare(
-                        minions_percentage=100, ramp_up_duration_ms=1000, total_duration_ms=3000
-                    ),
+                    StageOfShare(minions_percentage=100, ramp_up_duration_ms=1000, total_duration_ms=3000),
                 )
             )
         case 1:

@@ -111,9 +111,7 @@ class MachineLoop(VirtualLoop):
             raise Livelock(f"{MOST_TURNS} turns of the loop, and no time has passed")
         super()._run_once()  # type: ignore[misc]
 
-    def call_soon(
-        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> Handle:  # type: ignore[override]
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:  # type: ignore[override]
         return self._on_machine(super().call_soon, (), callback, args, context)
 
     def call_at(

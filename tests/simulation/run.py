@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import warnings
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ FAULTY_SECONDS = 12.0
 MOST_FAULTS = 5
 
 ENDS_WITHIN = 150.0
-"""Virtual seconds from the last fault to the end of every campaign: a preparation may time out, then a stop."""
+"""Virtual seconds from the last fault to the end of every campaign: a preparation may time out."""
 
 FREE_WITHIN = 60.0
 """Virtual seconds until a factory that nobody asked for its accounts is free again."""
@@ -63,7 +62,9 @@ def simulate(seed: int) -> Outcome:
         try:
             loop.run_until_complete(asyncio.wait_for(life.live(), LIFE_SECONDS))
         except (Livelock, TimeoutError) as error:
-            world.violated(f"{error!r}: {[task for task in asyncio.all_tasks(loop) if task._fut_waiter is None]}")  # type: ignore[attr-defined]
+            world.violated(
+                f"{error!r}: {[task for task in asyncio.all_tasks(loop) if task._fut_waiter is None]}"
+            )  # type: ignore[attr-defined]
         outcome = Outcome(
             seed,
             tuple(world.broken),
@@ -101,16 +102,17 @@ class _Life:
             for number, zone in enumerate(fleet)
         ]
         campaigns = [
-            self._later(2.0, world.submit, load.configuration(random, world.zones))
+            self._later(4.0, world.submit, load.configuration(random, world.zones))
             for _ in range(random.choice((1, 1, 2)))
         ]
         faults = [
             self._later(FAULTY_SECONDS, self._happen, random.choice(FAULTS))
             for _ in range(random.randint(0, MOST_FAULTS))
         ]
-        await asyncio.gather(*comings, *faults, *campaigns[:0])
+        submitting = [asyncio.create_task(each) for each in campaigns]
+        await asyncio.gather(*comings, *faults)
         await self._heal()
-        await asyncio.gather(*campaigns)
+        await asyncio.gather(*submitting)
         await self._end()
 
     async def _later(self, most: float, what: Callable[..., Any], *arguments: Any) -> None:
@@ -165,7 +167,6 @@ class _Life:
                 world.truth.received[key],
                 has_lost_nothing=has_lost_nothing,
                 is_redistributing=world.defaults.on_factory_loss is OnFactoryLoss.REDISTRIBUTE,
-                passes=load.PASSES,
             ):
                 world.violated(wrong)
         for key, kept in world.store._kept.items():
@@ -195,7 +196,11 @@ class _Life:
 
     def _check_broker(self) -> None:
         """Who crashes cannot clear up: the topics that it left go with their time."""
-        if {fault.__name__ for fault in self.happened} <= {"store_is_away", "answers_are_lost", "user_aborts"}:
+        if {fault.__name__ for fault in self.happened} <= {
+            "store_is_away",
+            "answers_are_lost",
+            "user_aborts",
+        }:
             left = [topic for topic in self._world.broker._topics if topic.startswith("{")]
             if left:
                 self._world.violated(f"the broker still holds {left}")

@@ -1,4 +1,4 @@
-"""A whole cluster in one thread and one seed: heads, factories, broker, store, people, and what goes wrong."""
+"""A whole cluster in one thread and one seed: heads, factories, broker, store, people."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from qalipsis.head.orchestrator import Orchestrator
 from qalipsis.head.reception import Reception
 from qalipsis.head.roster import Roster
 from qalipsis.head.service import CampaignService
-from qalipsis.head.zones import Zone
 from qalipsis.testing.chaos import ChaosTransport
 from qalipsis.testing.loop_clock import EPOCH
 from qalipsis.testing.virtual_loop import START
@@ -130,6 +129,10 @@ class Head:
         self.service: CampaignService | None = None
         self._world = world
         self.task = self.machine.spawn(self._serve())
+
+    @property
+    def is_living(self) -> bool:
+        return self.machine.is_running and self.service is not None and not self.task.done()
 
     async def _serve(self) -> None:
         world = self._world
@@ -289,11 +292,13 @@ class World:
 
     @property
     def living_heads(self) -> list[Head]:
-        return [head for head in self.heads if head.machine.is_running and head.service is not None]
+        return [head for head in self.heads if head.is_living]
 
     @property
     def living_factories(self) -> list[Factory]:
-        return [factory for factory in self.factories if factory.machine.is_running]
+        return [
+            factory for factory in self.factories if factory.machine.is_running and not factory.task.done()
+        ]
 
     # People
 
