@@ -83,6 +83,14 @@ async def factory_loses_its_broker(world: World) -> None:
         factory.line.lose()
 
 
+async def factory_is_stopped(world: World) -> None:
+    """In order, as by SIGTERM: what it runs gets a second to end."""
+    factory = _any(world, world.living_factories)
+    if factory is not None and factory.session is not None:
+        world.note(factory.name, "IS STOPPED")
+        factory.machine.spawn(factory.stop(is_hard=world.random.random() < 0.5))
+
+
 async def worker_dies(world: World) -> None:
     worker = _any(world, [part for each in world.living_factories for part in each.machine.parts])
     if worker is not None and worker.is_running:
@@ -130,6 +138,7 @@ FAULTS: tuple[Fault, ...] = (
     supervisor_freezes,
     factory_is_cut_off,
     factory_loses_its_broker,
+    factory_is_stopped,
     worker_dies,
     worker_freezes,
     store_is_away,

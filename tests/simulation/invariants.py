@@ -114,12 +114,15 @@ class Truth:
     received: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Requests by campaign."""
     last_at: dict[str, float] = field(default_factory=dict)
+    first_at: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By campaign and worker."""
     _holders: dict[tuple[str, str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def receive(self, at: float, campaign: str, scenario: str, minion: int, worker: str) -> None:
         """A request of a minion, which lives in one worker at a time."""
         self.received[campaign] += 1
         self.last_at[campaign] = at
+        self.first_at.setdefault(campaign, {}).setdefault(worker, at)
         holders = self._holders[campaign, scenario, minion]
         if not holders or holders[-1] != worker:
             if worker in holders:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from tests.simulation import load
 from tests.simulation.faults import FAULTS, HARMLESS, Fault
 from tests.simulation.invariants import of_report
 from tests.simulation.machines import Livelock, here
-from tests.simulation.world import World
+from tests.simulation.world import LEASE, World
 
 FAULTY_SECONDS = 12.0
 """Virtual: faults begin in this time."""
@@ -28,6 +29,10 @@ ENDS_WITHIN = 150.0
 FREE_WITHIN = 60.0
 """Virtual seconds until a factory that nobody asked for its accounts is free again."""
 
+EXPECTED_FAILURES = r"was lost before the start|has ended: this factory stopped its part|is about to end"
+"""Why a campaign may fail, when factories go before it has started."""
+
+STARTS_WITHIN = 0.1
 LEAVES_WITHIN = 30.0
 LIFE_SECONDS = 400.0
 
@@ -169,16 +174,33 @@ class _Life:
                 is_redistributing=world.defaults.on_factory_loss is OnFactoryLoss.REDISTRIBUTE,
             ):
                 world.violated(wrong)
+        if not self.happened:
+            self._check_starts()
+        for key, ended_at in world.ended_at.items():
+            late = world.truth.last_at.get(key, 0.0) - ended_at
+            if late > LEASE:
+                world.violated(f"{key}: it was over, but requests were sent for {late:.1f} s more")
         for key, kept in world.store._kept.items():
+            reason = kept.record.failure_reason or ""
+            if reason and not re.search(EXPECTED_FAILURES, reason):
+                world.violated(f"{key}: it failed because {reason}")
             if kept.record.state != "FAILED" and world.truth.received[key] and key not in world.store.reports:
                 world.violated(f"{key}: it is {kept.record.state} without a report, but requests were sent")
+
+    def _check_starts(self) -> None:
+        """Minions that all start at once do so on all machines at once, whatever their clocks show."""
+        world = self._world
+        for key, report in world.store.reports.items():
+            if all(each.profile.startswith("immediate") for each in report.scenarios):
+                moments = world.truth.first_at[key].values()
+                if max(moments) - min(moments) > STARTS_WITHIN:
+                    world.violated(f"{key}: workers started at {world.truth.first_at[key]}")
 
     async def _leave(self) -> None:
         """Everybody ends in order, and leaves nothing behind."""
         world = self._world
         for factory in world.living_factories:
-            if factory.session is not None:
-                factory.machine.spawn(_call(factory.session.stop, False))
+            factory.machine.spawn(factory.stop(is_hard=False))
         leaving = [factory.task for factory in world.living_factories]
         if leaving:
             await asyncio.wait(leaving, timeout=LEAVES_WITHIN)
@@ -204,10 +226,6 @@ class _Life:
             left = [topic for topic in self._world.broker._topics if topic.startswith("{")]
             if left:
                 self._world.violated(f"the broker still holds {left}")
-
-
-async def _call(function: Callable[..., Any], *arguments: Any) -> None:
-    function(*arguments)
 
 
 async def _bury(world: World) -> None:

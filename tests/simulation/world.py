@@ -193,6 +193,10 @@ class Factory:
         finally:
             await session.aclose()
 
+    async def stop(self, is_hard: bool) -> None:
+        if self.session is not None:
+            self.session.stop(is_hard)
+
     async def _open_again(self) -> Transport:
         self.line = self._world.make_line()
         return self._world.wrapped(self.line)
@@ -207,11 +211,11 @@ class World:
         self.loop = MachineLoop()
         self.broken: list[str] = []
         self.trace: list[str] = []
-        self.covered: set[str] = set()
-        """The kinds of faults that have happened."""
         clock = MachineClock(self.loop, 0.0, 0.0)
         self.broker = MemoryTransport()
-        self.store = WatchedStore(clock, self.violated, lambda key, what: self.note("store", f"{key} {what}"))
+        self.store = WatchedStore(clock, self.violated, self._changed)
+        self.ended_at: dict[str, float] = {}
+        """When each campaign was over."""
         self.directory = KnowingDirectory(clock, self.store)
         self.weather = Weather()
         self.truth = Truth(self.violated)
@@ -230,7 +234,6 @@ class World:
                 (OnFactoryLoss.REDISTRIBUTE, OnFactoryLoss.REDISTRIBUTE, *OnFactoryLoss)
             ),
         )
-        self.has_lost_factory = False
 
     # For its parts
 
@@ -260,6 +263,11 @@ class World:
 
     def note(self, who: str, what: str) -> None:
         self.trace.append(f"{self.loop.time() - START:9.3f} {who:>8}: {what}")
+
+    def _changed(self, key: str, what: str) -> None:
+        self.note("store", f"{key} {what}")
+        if self.store.is_over(key):
+            self.ended_at.setdefault(key, self.loop.time())
 
     def violated(self, what: str) -> None:
         self.note("BROKEN", what)
