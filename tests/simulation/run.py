@@ -201,7 +201,7 @@ class _Life:
         world = self._world
         for factory in world.living_factories:
             factory.machine.spawn(factory.stop(is_hard=False))
-        leaving = [factory.task for factory in world.living_factories]
+        leaving = [factory.task for factory in world.factories if factory.machine.is_running]
         if leaving:
             await asyncio.wait(leaving, timeout=LEAVES_WITHIN)
         closing = [head.machine.spawn(head.service.aclose(False)) for head in world.living_heads]  # type: ignore[union-attr]
