@@ -21,6 +21,10 @@ class TransportClosed(QalipsisError):
     """The connection between head and factory ended, or does not accept messages any more."""
 
 
+class ReaderReplaced(TransportClosed):
+    """Another reader reads the topic now; the connection itself is whole."""
+
+
 class CampaignRefused(QalipsisError):
     """A campaign that cannot be run as requested; nothing was started."""
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, Self
 
 from qalipsis.cluster.transport import MOST_ATTEMPTS, Delivery
-from qalipsis.errors import TransportClosed
+from qalipsis.errors import ReaderReplaced, TransportClosed
 
 MOST_HELD: Final = 10_000
 """Messages of a topic that nobody has acknowledged; beyond it publishers wait, so that a stuck reader cannot
@@ -164,7 +164,7 @@ class MemorySubscription:
             self._news.clear()
             await self._news.wait()
         if self._is_taken_over:
-            raise TransportClosed(f"another reader took over the topic {self.topic}")
+            raise ReaderReplaced(f"another reader took over the topic {self.topic}")
         raise StopAsyncIteration
 
     async def aclose(self) -> None:

@@ -87,6 +87,7 @@ class Engagement:
         self.is_settled = False
         """Whether the last word was said."""
         self._over = asyncio.Event()
+        self._is_leaving = False
         supervisor.limit(self._lease.until)
 
     async def run(self) -> None:
@@ -117,6 +118,7 @@ class Engagement:
 
     async def leave(self, grace_seconds: float, urgent: asyncio.Event) -> None:
         """End the campaign here: softly, until the grace is over or it is urgent, then at once."""
+        self._is_leaving = True
         if StartMinions in self._first and not self._is_interrupted:
             for scenario in tuple(self._walking):
                 await self._supervisor.stop(StopScenario(scenario=scenario))
@@ -133,6 +135,8 @@ class Engagement:
             self._walking.discard(feedback.scenario)
             if not self._walking:
                 self._nobody_walks.set()
+            if self._is_leaving or self._is_interrupted:
+                return  # it did not end, this factory did: what is left of it is for others
         self._tell(feedback)
 
     def follow(self, received: Received, directive: Directive) -> None:
@@ -200,6 +204,9 @@ class Engagement:
     def _is_interrupted(self) -> bool:
         return self._lease.has_ended(self._clock.now())
 
+    def _why_interrupted(self) -> str:
+        return f"the lease of campaign {self.campaign} has ended: this factory stopped its part"
+
     async def _interrupt(self) -> None:
         """Stop everything by ourselves, sources included, and keep the accounts for whoever asks."""
         now = self._clock.now()
@@ -211,21 +218,28 @@ class Engagement:
                 self._ledgers = await self._supervisor.close(CloseCampaign())
                 self._tell(LeaseEnded(at=self._clock.epoch(now)))
 
-    async def _settle(self) -> None:
-        """Close the campaign and say the last word on it, once."""
+    async def _settle(self, directive: str | None = None) -> str | None:
+        """Close the campaign and say the last word on it, once; returns why not, when it was said before.
+
+        The answer to the directive comes before it: who hears the last word may remove the topic.
+        """
         async with self._settling:
             if self._ledgers is None:
                 self._ledgers = await self._supervisor.close(CloseCampaign())
-            if not self.is_settled:
-                self.is_settled = True
-                self._tell(FinalAccounts(last_sequence=self._sequence(), ledgers=self._ledgers))
+            if self.is_settled:
+                return "the campaign is over at this factory"
+            if directive is not None:
+                self._tell(DirectiveDone(directive=directive))
+            self.is_settled = True
+            self._tell(FinalAccounts(last_sequence=self._sequence(), ledgers=self._ledgers))
+            return None
 
     # Directives
 
     async def _follow(self, id: str, directive: Directive) -> Answer:
         answer: Answer
         try:
-            ignored = await self._carry_out(directive)
+            ignored = await self._carry_out(id, directive)
         except CampaignRefused as error:
             answer = DirectiveFailed(directive=id, cause="refused", reason=str(error))
         except ServiceUnavailable as error:
@@ -233,27 +247,28 @@ class Engagement:
         except Exception as error:
             if not isinstance(error, FactoryError):
                 _log.exception("a directive failed")
-            answer = DirectiveFailed(directive=id, cause="failed", reason=str(error))
+            reason = self._why_interrupted() if self._is_interrupted else str(error)
+            answer = DirectiveFailed(directive=id, cause="failed", reason=reason)
         else:
             if ignored is None:
                 answer = DirectiveDone(directive=id)
             else:
                 answer = DirectiveIgnored(directive=id, reason=ignored)
-        self._tell(answer)
+        is_said = isinstance(directive, CloseCampaign) and isinstance(answer, DirectiveDone)
+        if not is_said:
+            self._tell(answer)
         if isinstance(directive, CloseCampaign):
             self._over.set()
         return answer
 
-    async def _carry_out(self, directive: Directive) -> str | None:
+    async def _carry_out(self, id: str, directive: Directive) -> str | None:
         """Do it; returns why it was ignored, None when it was not."""
         if self.is_settled:
             return "the campaign is over at this factory"
         if self._is_interrupted and not isinstance(directive, CloseCampaign):
             if isinstance(directive, StopScenario | AbortCampaign):
                 return "everything was interrupted when the lease ended"
-            raise FactoryError(
-                f"the lease of campaign {self.campaign} has ended: this factory stopped its part"
-            )
+            raise FactoryError(self._why_interrupted())
         if self._settling.locked() and not isinstance(directive, CloseCampaign):
             return "the campaign is being closed at this factory"
         match directive:
@@ -270,7 +285,7 @@ class Engagement:
             case AbortCampaign():
                 await self._supervisor.abort(directive)
             case CloseCampaign():
-                await self._settle()
+                return await self._settle(id)
             case _:
                 assert_never(directive)
         return None

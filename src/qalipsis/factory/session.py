@@ -102,6 +102,8 @@ class Session:
         self._urgent = asyncio.Event()
         self._has_left = False
         self._round_trip: float | None = None
+        self._cpu = 0.0
+        self._loop_lag = 0.0
 
     @property
     def is_ending(self) -> bool:
@@ -211,17 +213,22 @@ class Session:
                 return
             cpu_before, wall_before = cpu, wall
             cpu, wall = self._clock.cpu(), self._clock.now()
-            heartbeat = Heartbeat(
-                state="idle" if self._engagement is None else "busy",
-                sequence=self._sender.sequence,
-                clock=self._clock.epoch(wall),
-                cpu=(cpu - cpu_before) / (wall - wall_before),
-                loop_lag_s=max(0.0, wall - wall_before - period),
-                memory_bytes=_resident_bytes(),
-                rtt_s=self._round_trip,
-            )
+            self._cpu = (cpu - cpu_before) / (wall - wall_before)
+            self._loop_lag = max(0.0, wall - wall_before - period)
+            heartbeat = self._heartbeat()
             self._presence.say(topics.HANDSHAKE, heartbeat)
             self._report(heartbeat)
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            state="idle" if self._engagement is None else "busy",
+            sequence=self._sender.sequence,
+            clock=self._clock.epoch(self._clock.now()),
+            cpu=self._cpu,
+            loop_lag_s=self._loop_lag,
+            memory_bytes=_resident_bytes(),
+            rtt_s=self._round_trip,
+        )
 
     async def _until_over(self) -> None:
         """Wait until the factory is told to end, and end: the campaign first, then the membership."""
@@ -295,6 +302,8 @@ class Session:
             )
             self._engaged = asyncio.create_task(self._engagement.run())
             self._engaged.add_done_callback(self._disengaged)
+            # At once: the head must know how far its clock is from this one before it says when to start.
+            self._report(self._heartbeat())
             tell(DirectiveDone(directive=received.id))
 
     def _decline(self, received: Received, reason: str) -> None:
@@ -303,6 +312,9 @@ class Session:
 
     def _disengaged(self, task: asyncio.Task[None]) -> None:
         self._engagement = None
+        if self._terms.done() and not self._has_left:
+            # At once: the next campaign waits for a factory that is free.
+            self._presence.say(topics.HANDSHAKE, self._heartbeat())
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a campaign has ended by a failure of the factory", exc_info=error)
         if self._is_transient:

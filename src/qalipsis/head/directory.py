@@ -44,6 +44,11 @@ class FactoryRecord(Struct, frozen=True, kw_only=True):
         return self.silence_s < FRESH_SECONDS
 
     @property
+    def is_busy(self) -> bool:
+        """Whether it said last that it works for a campaign, which may be over for the heads."""
+        return self.heartbeat is not None and self.heartbeat.state == "busy"
+
+    @property
     def is_free(self) -> bool:
         return self.is_fresh and self.campaign is None
 

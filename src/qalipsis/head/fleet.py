@@ -53,7 +53,8 @@ def choose(request: CampaignRequest, there: Sequence[FactoryRecord], zones: Sequ
     wanted = {each.node for each in eligible(members(able), requested)}
     able = [each for each in able if each.node in wanted]
     _check_versions(names, able)
-    free = members(each for each in able if each.campaign in (None, request.key))
+    # One that was cut off may still be busy with a campaign that ended without it.
+    free = members(each for each in able if each.campaign in (None, request.key) and not each.is_busy)
     _check_free(requested, free, able)
     scenarios = tuple(as_requested(known[name], requested.get(name)) for name in names)
     assignment = assign(
@@ -97,7 +98,11 @@ def _check_free(
     needed = {zone for request in requested.values() for zone in request.zones}
     if free and needed <= {each.zone for each in free}:
         return
-    busy = ", ".join(f"{each.node} works for {each.campaign}" for each in able if each.campaign)
+    busy = ", ".join(
+        f"{each.node} works for {each.campaign or 'a campaign that ended without it'}"
+        for each in able
+        if each.campaign or each.is_busy
+    )
     raise NoFactoryFree(f"no factory is free: {busy}")
 
 

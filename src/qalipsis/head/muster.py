@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from qalipsis.errors import FactoryError
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.fleet import Fleet, NoFactoryFree, choose
 from qalipsis.head.office import Office
+from qalipsis.head.patience import patiently
 
 LOOK_SECONDS: Final = 0.25
 
@@ -20,7 +22,7 @@ async def muster(office: Office, request: CampaignRequest) -> Fleet:
     """
     deadline = office.clock.now() + request.factories_timeout
     while True:
-        await office.roster.refresh()
+        await patiently(office.roster.refresh)
         there = [each for each in office.roster.factories.values() if each.is_fresh]
         late: Exception
         if len(there) < request.required_factories:
@@ -30,13 +32,12 @@ async def muster(office: Office, request: CampaignRequest) -> Fleet:
             )
         else:
             try:
-                fleet = choose(request, there, await office.store.zones())
+                fleet = choose(request, there, await patiently(office.store.zones))
             except NoFactoryFree as error:
                 late = error
             else:
-                if await office.directory.reserve(
-                    request.key, [(each.node, each.incarnation) for each in fleet.factories]
-                ):
+                nodes = [(each.node, each.incarnation) for each in fleet.factories]
+                if await patiently(partial(office.directory.reserve, request.key, nodes)):
                     return fleet
                 late = NoFactoryFree("the factories were reserved for another campaign meanwhile")
         if office.clock.now() >= deadline:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, assert_never
 
 from qalipsis.clock import TimerHandle
@@ -46,6 +47,7 @@ from qalipsis.head.clock_offsets import ClockOffsets
 from qalipsis.head.fleet import Fleet
 from qalipsis.head.muster import muster
 from qalipsis.head.office import Office
+from qalipsis.head.patience import patiently
 from qalipsis.head.progress import Progress
 from qalipsis.head.redistribution import Book, Redistribution, redistribute, refused
 from qalipsis.head.report_builder import Ending, build
@@ -128,6 +130,7 @@ class Orchestrator:
         self._watermarks: dict[tuple[str, int], int] = {}
         self._vigil = Vigil(office.heartbeat_s)
         self._offsets = ClockOffsets()
+        self._assigned_at: float | None = None
         self._leases: dict[str, float] = {}
         self._ticked_at = self._clock.now()
         self._full_at = self._ticked_at
@@ -146,6 +149,7 @@ class Orchestrator:
             if self._timer is not None:
                 self._timer.cancel()
             await self._stop_finding()
+            await self._inbox.aclose()
 
     def stop(self, is_hard: bool, reason: str = "by the user", aborter: str | None = None) -> None:
         """Stop softly, so that running passes end, or hard, so that everything is interrupted.
@@ -160,7 +164,7 @@ class Orchestrator:
             self._vigil.heard(received.source, self._clock.now())
             if isinstance(received.message, Heartbeat):
                 # At once, also while a commit waits for the store: factories live on these answers.
-                await self._answer(received.source, received.message, received.sequence)
+                await self._answer(received, received.message)
                 letter.acknowledge()
             else:
                 self._events.put_nowait(letter)
@@ -204,7 +208,7 @@ class Orchestrator:
         self._awaited, self._book, self._restarts = found.awaited, found.book, dict(found.restarts)
         self._ended = {node: dict(rounds) for node, rounds in found.ended.items()}
         self._progress = Progress.thaw(found.progress, found.live)
-        self._watermarks = await self._office.store.watermarks(self._campaign.key)
+        self._watermarks = await patiently(partial(self._office.store.watermarks, self._campaign.key))
         self._watch_factories(now)
         _log.info("campaign %s goes on here, %s", self._campaign.key, self._campaign.phase)
         await self._tenure.relay()
@@ -313,6 +317,7 @@ class Orchestrator:
 
     def _assign(self) -> None:
         assignment, requested = self._fleet.assignment, self._request.scenarios
+        self._assigned_at = self._clock.now()
         for factory in self._fleet.factories:
             self._tenure.say(
                 topics.node(factory.node, factory.incarnation),
@@ -393,11 +398,12 @@ class Orchestrator:
             case ScenarioEnded():
                 await self._end_scenario(node, message)
             case LeaseEnded():
-                await self._lose(node, "stopped by itself: no head had answered it until its lease ended")
+                reason = "stopped by itself: no head had answered it until its lease ended"
+                await self._lose(node, reason, has_told=True)
             case messages.Final():
                 self._vigil.dismiss(node)
                 if not self._campaign.is_closing:
-                    await self._lose(node, "left before the campaign ended", self._clock.now())
+                    await self._lose(node, "left before the campaign ended", has_told=True)
                 # After the loss: what it says last is exact, and takes the place of every estimate.
                 progress.settle(node, message)
                 await self._step(life.Closed(node))
@@ -406,16 +412,20 @@ class Orchestrator:
             case _:
                 _log.warning("%s sent %s, which only factories read", node, type(message).__name__)
 
-    async def _answer(self, node: str, heartbeat: Heartbeat, sequence: int) -> None:
+    async def _answer(self, received: Received, heartbeat: Heartbeat) -> None:
+        node, now, lease = received.source, self._clock.now(), self._office.lease_s
         if node not in self._campaign.present:
             return  # whoever is lost stays so, and stops by itself
-        now, lease = self._clock.now(), self._office.lease_s
-        self._offsets.add(node, heartbeat.clock, self._clock.epoch(now), heartbeat.rtt_s)
+        round_trip = heartbeat.rtt_s
+        if round_trip is None and self._assigned_at is not None:
+            # It has just come, and said this when it was assigned: that was a round trip as well.
+            round_trip = now - self._assigned_at
+        self._offsets.add(node, heartbeat.clock, self._clock.epoch(now), round_trip)
         if lease is not None:
             self._leases[node] = now + lease
         await self._tenure.pulse(
             topics.directives(self._campaign.key, node),
-            HeartbeatReply(lease_s=lease, committed=sequence, clock=heartbeat.clock),
+            HeartbeatReply(lease_s=lease, committed=received.sequence, clock=heartbeat.clock),
         )
 
     async def _meet(self, node: str, message: WorkerState) -> None:
@@ -455,19 +465,25 @@ class Orchestrator:
         for node in self._vigil.suspects(now):
             self._progress.notice(f"factory {node} is silent")
         for node in self._vigil.lost(now):
-            await self._lose(node, "was lost: nothing was heard of it any more")
+            reason = "was lost: nothing was heard of it any more"
+            await self._lose(node, reason, has_told=False)
 
-    async def _lose(self, node: str, reason: str, safe_at: float | None = None) -> None:
-        """It is gone, and sends nothing any more from then on: unless that is known, when its lease ends."""
+    async def _lose(self, node: str, reason: str, *, has_told: bool) -> None:
+        """A factory is gone. When it has told so itself, it sends nothing any more and has counted everything;
+        otherwise it may go on until its lease ends, and of about a heartbeat nothing is known.
+        """
         if node not in self._campaign.present:
             return
         now = self._clock.now()
         self._vigil.dismiss(node)
-        self._progress.lose_factory(node, reason, self._clock.epoch(now), self._office.heartbeat_s)
+        silence = 0.0 if has_told else self._office.heartbeat_s
+        self._progress.lose_factory(node, reason, self._clock.epoch(now), silence)
         # It may only be cut off: then this stops it sooner than its lease, and its last word is exact.
         self._direct_one(node, AbortCampaign())
         self._direct_one(node, CloseCampaign())
-        await self._step(life.Lost(node, self._leases.get(node, now) if safe_at is None else safe_at))
+        await self._step(life.Lost(node, now if has_told else self._leases.get(node, now)))
+        if not self._campaign.present and self._campaign.started_at is not None:
+            self._progress.warn("no factory is left: minions that had not ended were not started again")
 
     async def _make_up_for(self, place: Place) -> None:
         """A worker died, at a factory that goes on."""
@@ -591,7 +607,7 @@ class Orchestrator:
         letters, self._letters = self._letters, []
         progress.tell_estimates()
         seconds = progress.close_seconds(None)
-        timeline = (*await store.seconds(self._campaign.key), *seconds)
+        timeline = (*await patiently(partial(store.seconds, self._campaign.key)), *seconds)
         started_at = progress.started_at or progress.created_at
         report = build(
             Ending(
@@ -652,9 +668,10 @@ class Orchestrator:
         """Leave nothing behind but what is in the store."""
         key, transport = self._campaign.key, self._office.transport
         await self._stop_finding()  # or it would reserve factories for what is over
-        await self._office.directory.release(key)
+        await patiently(partial(self._office.directory.release, key))
         await transport.remove(topics.feedback(key))
-        for node in self._campaign.lost:
+        # Also of those that have closed and removed their own: an answer to a heartbeat may have come after.
+        for node in set(self._campaign.factories) - self._campaign.waiting_for:
             await transport.remove(topics.directives(key, node))
 
     @property

@@ -19,7 +19,13 @@ from qalipsis.cluster.accompanied import accompanied
 from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.messages import StopWanted
 from qalipsis.cluster.publisher import Publisher
-from qalipsis.errors import CampaignRefused, QalipsisError
+from qalipsis.errors import (
+    CampaignRefused,
+    QalipsisError,
+    ReaderReplaced,
+    ServiceUnavailable,
+    TransportClosed,
+)
 from qalipsis.head import campaign_configuration, checkpoint, schedule_request
 from qalipsis.head.campaign import Phase
 from qalipsis.head.campaign_configuration import CampaignConfiguration, InvalidConfiguration, Problem
@@ -38,6 +44,7 @@ from qalipsis.head.fleet import NoFactoryFree, choose
 from qalipsis.head.live_stream import Happening, LiveStream, StateEntered, watched
 from qalipsis.head.office import Office
 from qalipsis.head.ownership import Claim, Fenced
+from qalipsis.head.patience import patiently
 from qalipsis.head.scheduler import Scheduler, utc_now, waits
 from qalipsis.head.tenure import Tenure
 from qalipsis.head.zones import Zone
@@ -134,6 +141,7 @@ class CampaignService:
         self._reports: dict[str, Report] = {}
         self._changed = asyncio.Event()
         self._is_closing = False
+        self._failure: TransportClosed | None = None
         self._has_ended = asyncio.Event()
         self._has_ended.set()
 
@@ -256,10 +264,13 @@ class CampaignService:
     # The work
 
     async def serve(self) -> None:
-        """Drive the campaigns that nobody drives yet, until `aclose`."""
+        """Drive the campaigns that nobody drives yet, until `aclose`.
+
+        Raises TransportClosed when it fails; in a cluster its campaigns are left to the other heads.
+        """
         self._has_ended.clear()
         try:
-            await self._office.roster.refresh()
+            await patiently(self._office.roster.refresh)
             await accompanied(self._work(), self._office.roster.serve(), self._scheduler.serve(self._take))
         finally:
             tasks = [charge.task for charge in self._charges.values() if charge.task is not None]
@@ -287,6 +298,8 @@ class CampaignService:
 
     async def _work(self) -> None:
         while not self._is_closing:
+            if self._failure is not None:
+                raise self._failure
             self._changed.clear()
             try:
                 await self._look()
@@ -331,6 +344,8 @@ class CampaignService:
                 return
         except NoFactoryFree:
             return
+        except ServiceUnavailable:
+            raise  # nothing is known of the campaign, so nothing is decided: it is tried again
         except QalipsisError as error:
             if self._scheduler.is_patient(record):
                 return  # the factories that know its scenarios may still come
@@ -409,8 +424,12 @@ class CampaignService:
         key = charge.request.key
         try:
             await charge.driver.run(found)
-        except Fenced as error:
-            _log.warning("%s", error)
+        except (Fenced, ReaderReplaced) as error:
+            _log.warning("campaign %s is driven by another head: %s", key, error)
+        except TransportClosed as error:
+            # Factories go on as long as their leases: another head that takes it over loses nothing.
+            _log.warning("campaign %s is left to another head: %s", key, error)
+            self._failure = error
         except QalipsisError as error:
             _log.warning("campaign %s failed: %s", key, error)
             await self._fail(charge, str(error))

@@ -16,7 +16,7 @@ from qalipsis.cluster.redis.group import DeadLetter, Group, GroupGone, Strange, 
 from qalipsis.cluster.redis.patience import Patience
 from qalipsis.cluster.redis.servers import Lane, Servers
 from qalipsis.cluster.transport import MOST_ATTEMPTS, Delivery
-from qalipsis.errors import QalipsisError, TransportClosed
+from qalipsis.errors import QalipsisError, ReaderReplaced
 
 BLOCK_SECONDS: Final = 1.0
 MOST_AT_ONCE: Final = 200
@@ -145,7 +145,7 @@ class RedisSubscription:
                 await self._wait_for_room()
                 await self._read_once()
             except TakenOver:
-                self.end(TransportClosed(f"another reader took over the topic {self.topic}"))
+                self.end(ReaderReplaced(f"another reader took over the topic {self.topic}"))
             except GroupGone:
                 is_sound = False
             except Passing as error:

@@ -1,0 +1,118 @@
+"""What the factories run: scenarios whose requests are counted where they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+from typing import Any, ClassVar
+
+from qalipsis import scenario
+from qalipsis.engine.step import StepContext, StepError, StepRuntime
+from qalipsis.engine.traffic import Traffic
+from qalipsis.factory.loader import Loaded, compile_plans
+from qalipsis.head.campaign_configuration import CampaignConfiguration, ScenarioConfiguration
+from qalipsis.language.spec import Spec
+from qalipsis.plan.profile_override import (
+    ArrivalRate,
+    PercentageStages,
+    ProfileOverride,
+    Regular,
+    StageOfShare,
+)
+from qalipsis.plan.properties import Properties
+
+
+@dataclass(frozen=True)
+class Send(Spec[Any, Any]):
+    """One request that takes so long; now and then one fails."""
+
+    kind: ClassVar[str] = "simulation.send"
+    scenario: str
+    seconds: float
+    failing: float = 0.0
+
+
+browse = (
+    scenario("browse", minions=4)
+    .start()
+    .then(Send("browse", 0.1))
+    .named("look")
+    .delay("700ms")
+    .then(Send("browse", 0.3))
+    .named("buy")
+    .delay("1s")
+    .then(Send("browse", 0.05))
+    .named("leave")
+)
+search = (
+    scenario("search", minions=4).start().then(Send("search", 0.2, failing=0.1)).named("find").delay("300ms")
+)
+
+
+@cache
+def loaded() -> Loaded:
+    return compile_plans([browse, search], Properties({}))
+
+
+class CountedStep:
+    """Sends what `Send` describes to a target that counts."""
+
+    def __init__(self, spec: Send, receive: Callable[[str, int], None]) -> None:
+        self._spec = spec
+        self._receive = receive
+
+    async def open(self, runtime: StepRuntime) -> None:
+        self._traffic = Traffic(runtime)
+
+    async def execute(self, context: StepContext) -> Any:
+        return await self._traffic.request(lambda: self._send(context.minion.index))
+
+    async def _send(self, minion: int) -> int:
+        self._receive(self._spec.scenario, minion)
+        await asyncio.sleep(self._spec.seconds)
+        if self._spec.failing and minion % round(1 / self._spec.failing) == 0:
+            raise StepError("refused", "every tenth minion is refused")
+        return minion
+
+    async def aclose(self) -> None: ...
+
+
+def configuration(random: Random, zones: tuple[str, ...]) -> CampaignConfiguration:
+    """Any campaign."""
+    names = random.choice((("browse",), ("search",), ("browse", "search")))
+    return CampaignConfiguration(
+        name="simulated",
+        scenarios={name: _scenario(random, name, zones) for name in names},
+        start_offset_ms=random.choice((0, 200, 1000)),
+        timeout=random.choice((None, None, None, "PT4S")),
+        hard_timeout=random.random() < 0.5,
+    )
+
+
+def _scenario(random: Random, name: str, zones: tuple[str, ...]) -> ScenarioConfiguration:
+    shares = None
+    if zones and random.random() < 0.7:
+        part = random.randint(1, 99)
+        shares = dict(zip(zones, (part, 100 - part), strict=True))
+    return ScenarioConfiguration(
+        minions_count=random.randint(1, 12), zones=shares, execution_profile=_profile(random)
+    )
+
+
+def _profile(random: Random) -> ProfileOverride | None:
+    match random.randrange(5):
+        case 0:
+            return PercentageStages(
+                stages=(
+                    StageOfShare(minions_percentage=100, ramp_up_duration_ms=1000, total_duration_ms=3000),
+                )
+            )
+        case 1:
+            return ArrivalRate(rate_per_second=random.choice((2, 5)), duration_ms=4000)
+        case 2:
+            return Regular(period_in_ms=400, minions_count_pro_launch=2)
+        case _:
+            return None
