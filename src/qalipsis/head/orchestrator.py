@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, assert_never
@@ -596,7 +596,7 @@ class Orchestrator:
         )
         for letter in letters:
             letter.acknowledge()
-        await self._clear_up()
+        await self._clear_up(self._campaign.waiting_for)
         return report
 
     async def _give_up(self, failure: life.Failure) -> None:
@@ -617,15 +617,20 @@ class Orchestrator:
                         event.acknowledge()
                         if isinstance(event.received.message, messages.Final | DirectiveIgnored):
                             waiting.discard(event.received.source)
-        await self._clear_up()
+        await self._clear_up(waiting)
 
-    async def _clear_up(self) -> None:
-        """Leave nothing behind but what is in the store."""
+    async def _clear_up(self, silent: Collection[str]) -> None:
+        """Leave nothing behind but what is in the store, and what silent factories are still to read.
+
+        A factory that has closed the campaign removed its directives, but a head that took over may have said
+        some again.
+        """
         key, transport = self._campaign.key, self._office.transport
         await self._office.directory.release(key)
         await transport.remove(topics.feedback(key))
-        for node in self._campaign.lost:
-            await transport.remove(topics.directives(key, node))
+        for node in self._campaign.factories:
+            if node not in silent:
+                await transport.remove(topics.directives(key, node))
 
     @property
     def _name(self) -> str:
