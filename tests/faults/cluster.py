@@ -194,14 +194,24 @@ class Cluster:
         if self.on_change is not None:
             self.on_change(change)
 
+    async def add_zones(self, *keys: str) -> None:
+        connection = await self._store()
+        for key in keys:
+            await connection.execute(
+                "INSERT INTO qalipsis.zone (id, version, creation, key, title, enabled) "
+                "VALUES (nextval('qalipsis.zone_seq'), now(), now(), $1, $2, true)",
+                key,
+                f"Zone {key}",
+            )
+
     async def state(self, key: str) -> str:
         connection = await self._store()
         state: str = await connection.fetchval("SELECT state FROM qalipsis.campaign WHERE key = $1", key)
         return state
 
     async def ended(self, key: str, seconds: float = 60.0) -> dict[str, Any]:
-        """The only report of a campaign, once it is over; everything that must be so after any fault is so."""
-        await until(lambda: self._is_over(key), f"campaign {key} should end", seconds)
+        """The only report of a campaign, once it is over, with what must hold after any fault."""
+        await until(lambda: self.is_over(key), f"campaign {key} should end", seconds)
         connection = await self._store()
         reports = await connection.fetch(
             "SELECT content FROM qalipsis.campaign_report r JOIN qalipsis.campaign c ON r.campaign_id = c.id "
@@ -215,7 +225,7 @@ class Cluster:
         await self._check_no_keys(key)
         return report
 
-    async def _is_over(self, key: str) -> bool:
+    async def is_over(self, key: str) -> bool:
         return await self.state(key) in ("COMPLETED", "FAILED", "ABORTED")
 
     def _check_one_end(self, key: str) -> None:

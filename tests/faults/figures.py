@@ -1,4 +1,4 @@
-"""What was measured, for the table of docs/operations/faults.md: shown by `pytest -s`, as `make prove` is run."""
+"""What was measured, for the table of docs/operations/faults.md: `pytest -s` shows it, as `make prove` does."""
 
 from __future__ import annotations
 

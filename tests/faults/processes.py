@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 async def until(
     question: Callable[[], Answer | Awaitable[Answer]], what: str, seconds: float = 30.0
 ) -> Answer:
-    """Ask until the answer is true; AssertionError when that takes too long, with the last answer or error."""
+    """Ask until the answer is true; AssertionError with the last answer when that takes too long."""
     deadline = time.monotonic() + seconds
     last: Any = None
     while time.monotonic() < deadline:
@@ -85,7 +85,7 @@ class Process:
         return at
 
     def kill(self) -> float:
-        """The command alone, as the kernel does when memory is short: what becomes of the rest is its matter."""
+        """The command alone, as when memory is short: what it started is to end by itself."""
         at = time.monotonic()
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()

@@ -117,7 +117,7 @@ class Engagement:
 
     async def leave(self, grace_seconds: float, urgent: asyncio.Event) -> None:
         """End the campaign here: softly, until the grace is over or it is urgent, then at once."""
-        if StartMinions in self._first and not self._is_interrupted:
+        if StartMinions in self._first and not self.is_interrupted:
             for scenario in tuple(self._walking):
                 await self._supervisor.stop(StopScenario(scenario=scenario))
             with suppress(TimeoutError):
@@ -125,6 +125,15 @@ class Engagement:
                     await _either(self._nobody_walks, urgent, self._over)
         await self._supervisor.abort(AbortCampaign())
         await self._settle()
+        self._over.set()
+
+    async def forget(self) -> None:
+        """End the campaign here without a word: nobody waits for it."""
+        async with self._settling:
+            self.is_settled = True
+            if self._ledgers is None:
+                await self._supervisor.abort(AbortCampaign())
+                self._ledgers = await self._supervisor.close(CloseCampaign())
         self._over.set()
 
     def report(self, feedback: Feedback) -> None:
@@ -179,7 +188,7 @@ class Engagement:
         self._supervisor.limit(self._lease.until)
 
     async def _watch_lease(self) -> None:
-        while not self._lease.has_ended(self._clock.now()):
+        while not self.is_interrupted:
             if self._lease.until == inf:
                 return
             reached = asyncio.Event()
@@ -197,7 +206,8 @@ class Engagement:
         self._over.set()
 
     @property
-    def _is_interrupted(self) -> bool:
+    def is_interrupted(self) -> bool:
+        """Whether its lease has ended, so that nothing of it goes on any more."""
         return self._lease.has_ended(self._clock.now())
 
     async def _interrupt(self) -> None:
@@ -248,7 +258,7 @@ class Engagement:
         """Do it; returns why it was ignored, None when it was not."""
         if self.is_settled:
             return "the campaign is over at this factory"
-        if self._is_interrupted and not isinstance(directive, CloseCampaign):
+        if self.is_interrupted and not isinstance(directive, CloseCampaign):
             if isinstance(directive, StopScenario | AbortCampaign):
                 return "everything was interrupted when the lease ended"
             raise FactoryError(

@@ -21,6 +21,7 @@ from qalipsis.cluster.inbox import Inbox
 from qalipsis.cluster.messages import (
     PROTOCOL,
     AssignFactory,
+    CampaignOver,
     DirectiveDone,
     DirectiveFailed,
     Farewell,
@@ -220,7 +221,8 @@ class Session:
                 memory_bytes=_resident_bytes(),
                 rtt_s=self._round_trip,
             )
-            self._presence.say(topics.HANDSHAKE, heartbeat)
+            campaign = "" if self._engagement is None else self._engagement.campaign
+            self._presence.say(topics.HANDSHAKE, heartbeat, campaign)
             self._report(heartbeat)
 
     async def _until_over(self) -> None:
@@ -253,6 +255,9 @@ class Session:
                 case HeartbeatReply():
                     # The lease is renewed elsewhere, by the head of a campaign among its directives.
                     self._round_trip = max(0.0, self._clock.epoch(self._clock.now()) - message.clock)
+                case CampaignOver():
+                    if self._engagement is not None and self._engagement.campaign == message.campaign:
+                        await self._engagement.forget()
                 case Shutdown():
                     _log.warning("the factory ends, as a head says: %s", message.reason)
                     self.stop(is_hard=False)
@@ -263,9 +268,16 @@ class Session:
                     _log.warning("a factory was sent %s, which only heads read", type(message).__name__)
 
     async def _until_free(self, campaign: str) -> None:
-        """Let a campaign that has said its last word go, for a head that heard it may assign the next one."""
+        """Let a campaign that has said its last word go, for a head that heard it may assign the next one.
+
+        So it may when the lease has ended: the campaign has taken this factory for lost.
+        """
         engagement = self._engagement
-        if engagement is not None and engagement.campaign != campaign and engagement.is_settled:
+        if engagement is None or engagement.campaign == campaign:
+            return
+        if engagement.is_interrupted and not engagement.is_settled:
+            await engagement.forget()
+        if engagement.is_settled:
             assert self._engaged is not None
             await asyncio.wait([self._engaged])
 
