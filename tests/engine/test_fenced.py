@@ -97,6 +97,7 @@ class Fence:
     "dress",
     [
         lambda step: step.iterate(1_000_000),
+        lambda step: step.iterate(1_000_000, period="300ms"),
         lambda step: step.retry(backoff(1_000_000, "1ms")).iterate(100),
         lambda step: step.iterate(1_000_000).recover(lambda errors: 1),
         lambda step: step.timeout("5s").iterate(1_000_000),

@@ -32,7 +32,7 @@ class Handshake(Struct, frozen=True, kw_only=True, tag="handshake"):
 class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
     """The factory is there; `clock` are epoch seconds of its machine, `sequence` the last it has sent.
 
-    Said to the reception, and to the head of its campaign while it has one.
+    Said to the reception, and to the head of its campaign while it has one; the envelope tells which.
     """
 
     state: str
@@ -83,6 +83,12 @@ class HeartbeatReply(Struct, frozen=True, kw_only=True, tag="heartbeat_reply"):
     lease_s: float | None
     committed: int
     clock: float
+
+
+class CampaignOver(Struct, frozen=True, kw_only=True, tag="campaign_over"):
+    """The campaign that the factory works for has ended without it: nobody waits for anything of it."""
+
+    campaign: str
 
 
 class Shutdown(Struct, frozen=True, kw_only=True, tag="shutdown"):
@@ -254,7 +260,7 @@ class StopWanted(Struct, frozen=True, kw_only=True, tag="stop_wanted"):
 
 
 Presence = Handshake | Heartbeat | Farewell
-Reply = HandshakeAccepted | HandshakeRefused | HandshakeWanted | HeartbeatReply | Shutdown
+Reply = HandshakeAccepted | HandshakeRefused | HandshakeWanted | HeartbeatReply | CampaignOver | Shutdown
 Directive = (
     AssignFactory
     | DeclareMinions

@@ -86,12 +86,17 @@ class Strand:
             errors, is_aborted = _broken(error), False
         self._end(errors, is_aborted)
 
-    def stopped(self, error: Exception) -> None:
+    def stopped(self, error: BaseException) -> None:
         """The walk ended behind a sleep, at whose end the wheel resumed the generator."""
-        if isinstance(error, StopIteration):
-            self._end(error.value, False)
-        else:
-            self._end(_broken(error), False)
+        match error:
+            case StopIteration():
+                self._end(error.value, False)
+            case Abort():  # as when the lease ended while it slept
+                self._end((), True)
+            case Exception():
+                self._end(_broken(error), False)
+            case _:
+                raise error
 
     def fail(self, error: BaseException) -> None:
         """Go on with a failure."""

@@ -42,7 +42,7 @@ class Entry(Protocol):
         Its `send` is called right from the wheel: a method between would be a tenth of what a pause costs.
         """
 
-    def stopped(self, error: Exception) -> None:
+    def stopped(self, error: BaseException) -> None:
         """What `send` raised, told once the handling of that exception is over."""
 
 
@@ -70,7 +70,9 @@ class Timer:
         self._callback = _nothing
         self._wheel.cancel(self)
 
-    def stopped(self, error: Exception) -> None:
+    def stopped(self, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            raise error
         _log.error("a timer's callback failed", exc_info=error)
 
 
@@ -162,7 +164,7 @@ class TimerWheel:
                         try:
                             entry.generator.send(None)  # type: ignore[union-attr]
                             continue
-                        except Exception as raised:
+                        except BaseException as raised:
                             error = raised
                         entry.stopped(error)
         finally:

@@ -119,7 +119,7 @@ class Engagement:
     async def leave(self, grace_seconds: float, urgent: asyncio.Event) -> None:
         """End the campaign here: softly, until the grace is over or it is urgent, then at once."""
         self._is_leaving = True
-        if StartMinions in self._first and not self._is_interrupted:
+        if StartMinions in self._first and not self.is_interrupted:
             for scenario in tuple(self._walking):
                 await self._supervisor.stop(StopScenario(scenario=scenario))
             with suppress(TimeoutError):
@@ -129,13 +129,22 @@ class Engagement:
         await self._settle()
         self._over.set()
 
+    async def forget(self) -> None:
+        """End the campaign here without a word: nobody waits for it."""
+        async with self._settling:
+            self.is_settled = True
+            if self._ledgers is None:
+                await self._supervisor.abort(AbortCampaign())
+                self._ledgers = await self._supervisor.close(CloseCampaign())
+        self._over.set()
+
     def report(self, feedback: Feedback) -> None:
         """Tell the head what happens."""
         if isinstance(feedback, ScenarioEnded):
             self._walking.discard(feedback.scenario)
             if not self._walking:
                 self._nobody_walks.set()
-            if self._is_leaving or self._is_interrupted:
+            if self._is_leaving or self.is_interrupted:
                 return  # it did not end, this factory did: what is left of it is for others
         self._tell(feedback)
 
@@ -183,7 +192,7 @@ class Engagement:
         self._supervisor.limit(self._lease.until)
 
     async def _watch_lease(self) -> None:
-        while not self._lease.has_ended(self._clock.now()):
+        while not self.is_interrupted:
             if self._lease.until == inf:
                 return
             reached = asyncio.Event()
@@ -201,7 +210,8 @@ class Engagement:
         self._over.set()
 
     @property
-    def _is_interrupted(self) -> bool:
+    def is_interrupted(self) -> bool:
+        """Whether its lease has ended, so that nothing of it goes on any more."""
         return self._lease.has_ended(self._clock.now())
 
     def _why_interrupted(self) -> str:
@@ -247,7 +257,7 @@ class Engagement:
         except Exception as error:
             if not isinstance(error, FactoryError):
                 _log.exception("a directive failed")
-            reason = self._why_interrupted() if self._is_interrupted else str(error)
+            reason = self._why_interrupted() if self.is_interrupted else str(error)
             answer = DirectiveFailed(directive=id, cause="failed", reason=reason)
         else:
             if ignored is None:
@@ -265,7 +275,7 @@ class Engagement:
         """Do it; returns why it was ignored, None when it was not."""
         if self.is_settled:
             return "the campaign is over at this factory"
-        if self._is_interrupted and not isinstance(directive, CloseCampaign):
+        if self.is_interrupted and not isinstance(directive, CloseCampaign):
             if isinstance(directive, StopScenario | AbortCampaign):
                 return "everything was interrupted when the lease ended"
             raise FactoryError(self._why_interrupted())

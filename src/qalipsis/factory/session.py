@@ -21,6 +21,7 @@ from qalipsis.cluster.inbox import Inbox
 from qalipsis.cluster.messages import (
     PROTOCOL,
     AssignFactory,
+    CampaignOver,
     DirectiveDone,
     DirectiveFailed,
     Farewell,
@@ -216,7 +217,8 @@ class Session:
             self._cpu = (cpu - cpu_before) / (wall - wall_before)
             self._loop_lag = max(0.0, wall - wall_before - period)
             heartbeat = self._heartbeat()
-            self._presence.say(topics.HANDSHAKE, heartbeat)
+            campaign = "" if self._engagement is None else self._engagement.campaign
+            self._presence.say(topics.HANDSHAKE, heartbeat, campaign)
             self._report(heartbeat)
 
     def _heartbeat(self) -> Heartbeat:
@@ -260,6 +262,9 @@ class Session:
                 case HeartbeatReply():
                     # The lease is renewed elsewhere, by the head of a campaign among its directives.
                     self._round_trip = max(0.0, self._clock.epoch(self._clock.now()) - message.clock)
+                case CampaignOver():
+                    if self._engagement is not None and self._engagement.campaign == message.campaign:
+                        await self._engagement.forget()
                 case Shutdown():
                     _log.warning("the factory ends, as a head says: %s", message.reason)
                     self.stop(is_hard=False)
@@ -270,9 +275,16 @@ class Session:
                     _log.warning("a factory was sent %s, which only heads read", type(message).__name__)
 
     async def _until_free(self, campaign: str) -> None:
-        """Let a campaign that has said its last word go, for a head that heard it may assign the next one."""
+        """Let a campaign that has said its last word go, for a head that heard it may assign the next one.
+
+        So it may when the lease has ended: the campaign has taken this factory for lost.
+        """
         engagement = self._engagement
-        if engagement is not None and engagement.campaign != campaign and engagement.is_settled:
+        if engagement is None or engagement.campaign == campaign:
+            return
+        if engagement.is_interrupted and not engagement.is_settled:
+            await engagement.forget()
+        if engagement.is_settled:
             assert self._engaged is not None
             await asyncio.wait([self._engaged])
 

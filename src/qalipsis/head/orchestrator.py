@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -641,7 +641,7 @@ class Orchestrator:
         )
         for letter in letters:
             letter.acknowledge()
-        await self._clear_up()
+        await self._clear_up(self._campaign.waiting_for)
         return report
 
     async def _give_up(self, failure: life.Failure) -> None:
@@ -662,17 +662,21 @@ class Orchestrator:
                         event.acknowledge()
                         if isinstance(event.received.message, messages.Final | DirectiveIgnored):
                             waiting.discard(event.received.source)
-        await self._clear_up()
+        await self._clear_up(waiting)
 
-    async def _clear_up(self) -> None:
-        """Leave nothing behind but what is in the store."""
+    async def _clear_up(self, silent: Collection[str]) -> None:
+        """Leave nothing behind but what is in the store, and what silent factories are still to read.
+
+        A factory that has closed the campaign removed its directives, but a head that took over may have said
+        some again.
+        """
         key, transport = self._campaign.key, self._office.transport
         await self._stop_finding()  # or it would reserve factories for what is over
         await patiently(partial(self._office.directory.release, key))
         await transport.remove(topics.feedback(key))
-        # Also of those that have closed and removed their own: an answer to a heartbeat may have come after.
-        for node in set(self._campaign.factories) - self._campaign.waiting_for:
-            await transport.remove(topics.directives(key, node))
+        for node in self._campaign.factories:
+            if node not in silent:
+                await transport.remove(topics.directives(key, node))
 
     @property
     def _name(self) -> str:

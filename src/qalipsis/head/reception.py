@@ -14,6 +14,7 @@ from qalipsis.cluster.codec import Received, Sender
 from qalipsis.cluster.inbox import Inbox
 from qalipsis.cluster.messages import (
     PROTOCOL,
+    CampaignOver,
     Farewell,
     Handshake,
     HandshakeAccepted,
@@ -25,6 +26,7 @@ from qalipsis.cluster.messages import (
 )
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.errors import ServiceUnavailable, TransportClosed
+from qalipsis.head.campaign_list import is_terminal
 from qalipsis.head.directory import Beat
 from qalipsis.head.office import Office
 from qalipsis.head.patience import patiently
@@ -61,6 +63,10 @@ class Reception:
         """The incarnation of each node, and when it was heard last."""
         self._doubts: dict[str, _Doubt] = {}
         self._beats: dict[str, Beat] = {}
+        self._engaged: dict[str, tuple[int, str]] = {}
+        """The incarnation and the campaign of each node, by the heartbeats that are to be written down."""
+        self._leaving: dict[str, str] = {}
+        """The campaign of a node that was over when it was heard last."""
         self._is_undecided = asyncio.Event()
 
     async def serve(self) -> None:
@@ -159,6 +165,7 @@ class Reception:
             return
         self._known[node] = incarnation, self._clock.now()
         self._beats[node] = Beat(node, incarnation, heartbeat)
+        self._engaged[node] = incarnation, received.campaign
         self._is_undecided.set()
         doubt = self._doubts.pop(node, None)
         if doubt is not None and doubt.incarnation != incarnation:
@@ -192,6 +199,7 @@ class Reception:
             try:
                 for node, incarnation in await self._office.directory.hear(beats) if beats else ():
                     await self._say(node, incarnation, HandshakeWanted())
+                await self._free()
                 now = self._clock.now()
                 for doubt in [each for each in self._doubts.values() if now - each.since >= self._too_long]:
                     del self._doubts[doubt.handshake.node]
@@ -200,6 +208,26 @@ class Reception:
                 _log.warning("heartbeats were not written down: %s", error)
             if not self._doubts and not self._beats:
                 self._is_undecided.clear()
+
+    async def _free(self) -> None:
+        """Tell factories whose campaign has ended without them, as when they were frozen then, to forget it.
+
+        What they report of it nobody reads: it is removed once they have left. Those that are about to end
+        it by themselves get a heartbeat's time.
+        """
+        engaged, self._engaged = self._engaged, {}
+        is_over = {"": False}
+        for node, (incarnation, campaign) in engaged.items():
+            if campaign not in is_over:
+                record = await self._office.store.campaign(campaign)
+                is_over[campaign] = record is None or is_terminal(record.state)
+            left = self._leaving.pop(node, None)
+            if is_over[campaign]:
+                self._leaving[node] = campaign
+                if left == campaign:
+                    await self._say(node, incarnation, CampaignOver(campaign=campaign))
+            if left not in (None, campaign):
+                await self._office.transport.remove(topics.feedback(left))
 
     async def _say(self, node: str, incarnation: int, reply: Reply) -> None:
         await self._publisher.say(topics.node(node, incarnation), reply)

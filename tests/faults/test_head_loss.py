@@ -1,0 +1,167 @@
+"""Heads are killed, one of two or the only one, in every state of a campaign."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.faults.cluster import Change, Cluster
+from tests.faults.conftest import OpenCluster
+from tests.faults.figures import measured
+from tests.faults.processes import until
+
+TAKEN_OVER_WITHIN = 5.0
+LEASE = 4.0
+PHASES = ("PREPARING", "ASSIGNING", "WARMUP", "RUNNING", "DRAINING", "ABORTING")
+
+
+def begins(phase: str, key: Callable[[], str | None]) -> Callable[[Change], bool]:
+    """Whether a commit is the first of a phase.
+
+    A campaign is prepared from its claim to its assignment, which is too quick to be committed in between.
+    """
+
+    def is_first(change: Change) -> bool:
+        if change.key != key():
+            return False
+        if phase == "PREPARING":
+            return change.state == "SCHEDULED" and change.owner is not None
+        return change.state == phase
+
+    return is_first
+
+
+async def kill_in(cluster: Cluster, phase: str) -> None:
+    """One of two heads, in the moment in which its campaign enters the phase; then it is started again."""
+    cluster.target.forget()
+    key: str | None = None
+    killed: dict[str, tuple[float, int]] = {}
+    is_first = begins(phase, lambda: key)
+
+    def kill(change: Change) -> None:
+        if killed or not is_first(change):
+            return
+        for name, (process, _) in cluster.heads.items():
+            if change.owner is not None and f"-{process.pid}-" in change.owner:
+                killed[name] = process.kill(), change.epoch
+
+    earlier = len(cluster.changes)
+    cluster.on_change = kill
+    started = await cluster.start()
+    key = started
+    for change in cluster.changes[earlier:]:  # it may have been claimed before the answer was here
+        kill(change)
+    if phase == "ABORTING":
+        await cluster.until_load(100)
+        await cluster.abort(key, hard=False)
+    await until(lambda: bool(killed), f"a head should be caught in {phase}")
+    ((name, (at, epoch)),) = killed.items()
+    report = await cluster.ended(key)
+    own = [each for each in cluster.changes if each.key == key]
+    before = {each.commit for each in own if each.epoch <= epoch}
+    taken_over = next(each.at for each in own if each.epoch > epoch and each.commit not in before) - at
+    assert taken_over <= TAKEN_OVER_WITHIN
+    check_totals(cluster, report, is_aborted=phase == "ABORTING")
+    measured(f"head killed in {phase}", takeover_s=taken_over)
+    cluster.on_change = None
+    await cluster.head(name)
+    await cluster.until_free("one", "two")
+
+
+def check_totals(cluster: Cluster, report: dict[str, Any], *, is_aborted: bool = False) -> None:
+    """The books are those of the target, to the last request, and nobody was lost."""
+    minions, requests = report["ledger"]["minions"], report["ledger"]["requests"]
+    assert requests["attempted"] == requests["ok"] == cluster.target.count()
+    assert (minions["lost"], minions["restarted"]) == (0, 0)
+    assert {each["state"] for each in report["factories"]} == {"ENDED"}
+    assert report["campaign"]["status"] == ("ABORTED" if is_aborted else "SUCCESSFUL")
+    if not is_aborted:
+        assert minions["completed"] == 20
+        assert report["verdict"]["value"] == "VALID", report["verdict"]["reasons"]
+
+
+async def test_one_of_two_heads_is_killed_in_every_state(opened: OpenCluster) -> None:
+    async with opened(requests=20) as cluster:
+        await cluster.head("left")
+        await cluster.head("right")
+        await cluster.watch()
+        await cluster.join("one", "two")
+        for phase in PHASES:
+            await kill_in(cluster, phase)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("phase", PHASES)
+async def test_one_of_two_heads_is_killed_twenty_times(opened: OpenCluster, phase: str) -> None:
+    async with opened(requests=20) as cluster:
+        await cluster.head("left")
+        await cluster.head("right")
+        await cluster.watch()
+        await cluster.join("one", "two")
+        for _ in range(20):
+            await kill_in(cluster, phase)
+
+
+async def bring_back(opened: OpenCluster, seconds: float, requests: int) -> None:
+    async with opened(requests=requests) as cluster:
+        head = await cluster.head("head")
+        await cluster.watch()
+        await cluster.join("one", "two")
+        key = await cluster.start()
+        await cluster.until_load(200)
+        at = head.kill()
+        await asyncio.sleep(seconds)
+        away = cluster.target.rate(at, time.monotonic())
+        await cluster.head("head")
+        report = await cluster.ended(key)
+        check_totals(cluster, report)
+        own = [each for each in cluster.changes if each.key == key]
+        measured(
+            f"only head back after {seconds:g} s",
+            load_meanwhile_per_cent=100 * away / 200,
+            goes_on_s=next(each.at for each in own if each.epoch > 1) - at,
+        )
+        assert away == pytest.approx(200, rel=0.1)
+
+
+async def test_the_only_head_comes_back_and_nothing_was_lost(opened: OpenCluster) -> None:
+    await bring_back(opened, 3.0, 70)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("round", range(20))
+async def test_the_only_head_comes_back_after_seven_seconds_twenty_times(
+    opened: OpenCluster, round: int
+) -> None:
+    await bring_back(opened, 7.0, 140)
+
+
+async def leave_alone(opened: OpenCluster, lease: float, requests: int) -> None:
+    async with opened("-c", f"head.lease={lease}s", requests=requests) as cluster:
+        head = await cluster.head("head")
+        factories = await cluster.join("one", "two")
+        await cluster.start()
+        await cluster.until_load(200)
+        at = head.kill()
+        await asyncio.sleep(lease + 1.0)
+        assert cluster.target.count(at + lease + 1.0) == 0
+        measured("only head never back", lease_s=lease, last_request_s=cluster.target.last - at)
+        await asyncio.sleep(2.0)
+        assert cluster.target.count(at + lease + 1.0) == 0
+        assert all(each.code is None for each in factories)  # they wait for another head
+
+
+async def test_factories_without_a_head_stop_by_themselves(opened: OpenCluster) -> None:
+    await leave_alone(opened, LEASE, 150)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("round", range(20))
+async def test_factories_without_a_head_stop_by_themselves_twenty_times(
+    opened: OpenCluster, round: int
+) -> None:
+    await leave_alone(opened, 15.0, 300)
