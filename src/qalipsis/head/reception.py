@@ -25,6 +25,7 @@ from qalipsis.cluster.messages import (
 )
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.errors import ServiceUnavailable, TransportClosed
+from qalipsis.head.clock_offsets import ClockOffsets
 from qalipsis.head.directory import Beat
 from qalipsis.head.office import Office
 from qalipsis.head.patience import patiently
@@ -61,6 +62,7 @@ class Reception:
         """The incarnation of each node, and when it was heard last."""
         self._doubts: dict[str, _Doubt] = {}
         self._beats: dict[str, Beat] = {}
+        self._offsets = ClockOffsets()
         self._is_undecided = asyncio.Event()
 
     async def serve(self) -> None:
@@ -140,6 +142,7 @@ class Reception:
         office = self._office
         await patiently(lambda: office.directory.register(factory, incarnation))
         self._known[factory.node] = incarnation, self._clock.now()
+        self._offsets.forget(factory.node)
         _log.info("factory %s has come, with %d workers", factory.node, factory.workers)
         await self._say(
             factory.node,
@@ -157,8 +160,11 @@ class Reception:
         if known != incarnation:
             await self._say(node, incarnation, HandshakeWanted())
             return
-        self._known[node] = incarnation, self._clock.now()
-        self._beats[node] = Beat(node, incarnation, heartbeat)
+        now = self._clock.now()
+        self._known[node] = incarnation, now
+        # Here, for it is written down later.
+        self._offsets.add(node, heartbeat.clock, self._clock.epoch(now), heartbeat.rtt_s)
+        self._beats[node] = Beat(node, incarnation, heartbeat, self._offsets.offset(node))
         self._is_undecided.set()
         doubt = self._doubts.pop(node, None)
         if doubt is not None and doubt.incarnation != incarnation:

@@ -248,6 +248,11 @@ class CampaignService:
         return tuple(self._office.roster.factories.values())
 
     @property
+    def lease_s(self) -> float | None:
+        """How long factories go on without an answer of a head."""
+        return self._office.lease_s
+
+    @property
     def running(self) -> Mapping[str, Live | None]:
         """The campaigns that this head drives now."""
         return {key: charge.stream.live for key, charge in self._charges.items()}
