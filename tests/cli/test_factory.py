@@ -50,7 +50,7 @@ async def test_a_factory_joins_beats_and_ends_when_a_head_says_so(
         assert head.process.returncode == 0
         assert out.splitlines() == [
             f"Factory {head.node} in zone west, 1 worker, offers shop.",
-            f"Waiting for campaigns through Redis at {redis_server.address}; Ctrl-C stops it.",
+            f"Looking for a head through Redis at {redis_server.address}; Ctrl-C stops it.",
         ]
         assert "the factory ends, as a head says: the cluster shrinks" in err
 

@@ -76,7 +76,7 @@ class Reception:
             try:
                 await self._meet_known()
                 await accompanied(self._until_replaced(), self._receive(inbox), self._decide())
-                _log.info("another head receives the factories now")
+                _log.debug("another head receives the factories now")
             except _Ended:
                 return
             except TransportClosed:
@@ -143,7 +143,6 @@ class Reception:
         await patiently(lambda: office.directory.register(factory, incarnation))
         self._known[factory.node] = incarnation, self._clock.now()
         self._offsets.forget(factory.node)
-        _log.info("factory %s has come, with %d workers", factory.node, factory.workers)
         await self._say(
             factory.node,
             incarnation,
@@ -184,7 +183,6 @@ class Reception:
             self._beats.pop(node, None)
         await patiently(lambda: self._office.directory.leave(node, incarnation))
         await self._office.transport.remove(topics.node(node, incarnation))
-        _log.info("factory %s has left", node)
 
     async def _decide(self) -> None:
         """Now and then: write heartbeats down, and accept whoever waited for the end of another."""

@@ -31,7 +31,7 @@ def refuse(request: _Request, error: HTTPException) -> Response[Errors]:
         case 405:
             errors = (f"{request.method} is not possible at {request.url.path}",)
         case 413:
-            errors = ("the request is too large",)
+            errors = ("the body of the request is too large: at most 1 MB is taken",)
         case status if status >= 500:
             return fail(request, error)
         case _:
@@ -61,7 +61,7 @@ def explain(request: _Request, error: QalipsisError) -> Response[Errors]:
             _log.warning("%s %s: %s", request.method, request.url.path, error)
             return _answer(("a service that the head needs is away; try again later",), 503)
         case _:
-            return _answer((str(error),), 400)
+            return _answer(tuple(str(error).splitlines()), 400)
 
 
 def fail(request: _Request, error: Exception) -> Response[Errors]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -77,7 +78,7 @@ async def read(connection: AsyncConnection) -> tuple[FactoryRecord, ...]:
 
 
 def _record(row: Row[Any]) -> FactoryRecord:
-    beat = msgspec.msgpack.decode(row.heartbeat, type=Beat) if row.heartbeat else None
+    beat = _beat(row.heartbeat)
     return FactoryRecord(
         node=row.node_id,
         incarnation=row.incarnation,
@@ -89,6 +90,12 @@ def _record(row: Row[Any]) -> FactoryRecord:
         clock_offset_s=beat.clock_offset_s if beat else 0.0,
         campaign=row.campaign,
     )
+
+
+def _beat(kept: bytes | None) -> Beat | None:
+    with suppress(msgspec.MsgspecError):  # a head of another version wrote it
+        return msgspec.msgpack.decode(kept, type=Beat) if kept else None
+    return None
 
 
 async def reserve(connection: AsyncConnection, campaign: str, factories: Collection[tuple[str, int]]) -> bool:
