@@ -143,11 +143,28 @@ class Reception:
         await patiently(lambda: office.directory.register(factory, incarnation))
         self._known[factory.node] = incarnation, self._clock.now()
         self._offsets.forget(factory.node)
+        await self._check_zone(factory)
         await self._say(
             factory.node,
             incarnation,
             HandshakeAccepted(heartbeat_s=office.heartbeat_s, lease_s=office.lease_s),
         )
+
+    async def _check_zone(self, factory: Handshake) -> None:
+        """Its zone may be written wrong, which nobody would notice before a campaign asks for the right one."""
+        if factory.zone is None:
+            return
+        zones = await patiently(self._office.store.zones)
+        if factory.zone not in {zone.key for zone in zones}:
+            listed = ", ".join(zone.key for zone in zones) or "none"
+            _log.warning(
+                "factory %s is in the zone %s, which is not among the zones (%s): correct its factory.zone, or "
+                "run `qalipsis zones add %s`",
+                factory.node,
+                factory.zone,
+                listed,
+                factory.zone,
+            )
 
     async def _refuse(self, node: str, incarnation: int, reason: str) -> None:
         _log.warning("factory %s was refused: %s", node, reason)
