@@ -151,15 +151,15 @@ class Reception:
         )
 
     async def _check_zone(self, factory: Handshake) -> None:
-        """Its zone may be written wrong, which nobody would notice before a campaign asks for the right one."""
+        """Its zone may be written wrong, and nobody would notice before a campaign asks for the right one."""
         if factory.zone is None:
             return
         zones = await patiently(self._office.store.zones)
         if factory.zone not in {zone.key for zone in zones}:
             listed = ", ".join(zone.key for zone in zones) or "none"
             _log.warning(
-                "factory %s is in the zone %s, which is not among the zones (%s): correct its factory.zone, or "
-                "run `qalipsis zones add %s`",
+                "factory %s is in the zone %s, which is not among the zones (%s): "
+                "correct its factory.zone, or run `qalipsis zones add %s`",
                 factory.node,
                 factory.zone,
                 listed,

@@ -376,7 +376,7 @@ class CampaignService:
     def _tell_wait(self, key: str, reason: QalipsisError) -> None:
         if self._waits.get(key) != str(reason):
             self._waits[key] = str(reason)
-            _log.info("campaign %s waits: %s", key, reason)
+            _log.info("campaign %s waits: %s", key, "; ".join(str(reason).splitlines()))
 
     async def _claim(self, record: CampaignRecord) -> Claim | None:
         """This head's claim; None when another one was quicker, or when something else is asked for now."""
