@@ -17,6 +17,10 @@ class ServiceUnavailable(QalipsisError):
     """A service the project itself needs (a broker, a store, a target at start) cannot be reached."""
 
 
+class ServiceRefused(ServiceUnavailable):
+    """The service is there and does not let us in: the login or the rights are to be corrected."""
+
+
 class TransportClosed(QalipsisError):
     """The connection between head and factory ended, or does not accept messages any more."""
 

@@ -8,6 +8,7 @@ from qalipsis.errors import (
     ConfigurationError,
     FactoryError,
     ScenarioErrors,
+    ServiceRefused,
     ServiceUnavailable,
     TransportClosed,
 )
@@ -52,6 +53,7 @@ def test_a_failure_weighs_more_than_an_abort_and_both_more_than_doubt(
         (ConfigurationError("x"), ExitCode.USAGE),
         (CampaignRefused("x"), ExitCode.USAGE),
         (ScenarioErrors(()), ExitCode.NO_SCENARIO),
+        (ServiceRefused("x"), ExitCode.USAGE),
         (ServiceUnavailable("x"), ExitCode.UNAVAILABLE),
         (TransportClosed("x"), ExitCode.UNAVAILABLE),
         (FactoryError("x"), ExitCode.INTERNAL),

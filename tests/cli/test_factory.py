@@ -50,7 +50,7 @@ async def test_a_factory_joins_beats_and_ends_when_a_head_says_so(
         assert head.process.returncode == 0
         assert out.splitlines() == [
             f"Factory {head.node} in zone west, 1 worker, offers shop.",
-            f"Waiting for campaigns through Redis at {redis_server.address}; Ctrl-C stops it.",
+            f"Looking for a head through Redis at {redis_server.address}; Ctrl-C stops it.",
         ]
         assert "the factory ends, as a head says: the cluster shrinks" in err
 
@@ -84,7 +84,7 @@ async def test_without_a_head_the_broker_and_the_topic_are_named(redis_server: R
 def test_a_wrong_password_is_told_without_showing_it(redis_server: Redis, tmp_path: Path) -> None:
     uri = f"redis://nobody:wrong-secret@{redis_server.address}"
     ran = run(configured(tmp_path, f"redis.uri: {uri}"))
-    assert ran.returncode == 69
+    assert ran.returncode == 64
     assert "refuses" in ran.stderr
     assert "check the user and the password" in ran.stderr
     assert "wrong-secret" not in ran.stdout + ran.stderr

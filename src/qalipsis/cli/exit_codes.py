@@ -11,6 +11,7 @@ from qalipsis.errors import (
     FactoryRefused,
     QalipsisError,
     ScenarioErrors,
+    ServiceRefused,
     ServiceUnavailable,
     TransportClosed,
 )
@@ -34,6 +35,7 @@ OF_ERRORS: tuple[tuple[type[QalipsisError], ExitCode], ...] = (
     (CampaignRefused, ExitCode.USAGE),
     (FactoryRefused, ExitCode.USAGE),
     (ScenarioErrors, ExitCode.NO_SCENARIO),
+    (ServiceRefused, ExitCode.USAGE),
     (ServiceUnavailable, ExitCode.UNAVAILABLE),
     (TransportClosed, ExitCode.UNAVAILABLE),
 )

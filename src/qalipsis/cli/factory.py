@@ -17,7 +17,7 @@ from qalipsis.wiring import Member, RunRequest, open_factory
 def factory(options: argparse.Namespace) -> int:
     """Serve until a head or Ctrl-C says to end; the campaign that runs then is ended first, softly."""
     configuration = load(overrides=arguments.overrides(options))
-    set_up_logging(configuration.settings.logging, sys.stderr)
+    set_up_logging(configuration.settings.logging, sys.stderr, usual="INFO")
     request = RunRequest(
         paths=tuple(options.paths),
         settings=configuration.settings,
@@ -39,4 +39,4 @@ def _announce(member: Member, zone: str | None) -> None:
     place = "" if zone is None else f" in zone {zone}"
     workers = "1 worker" if member.workers == 1 else f"{member.workers} workers"
     print(f"Factory {member.node}{place}, {workers}, offers {', '.join(member.scenarios)}.")
-    print(f"Waiting for campaigns through {member.broker}; Ctrl-C stops it.", flush=True)
+    print(f"Looking for a head through {member.broker}; Ctrl-C stops it.", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from typing import Final
 
@@ -26,12 +27,16 @@ from qalipsis.wiring import broker_of, campaign_of, environment, open_head
 
 HOST: Final = "0.0.0.0"
 
+_log = logging.getLogger(__name__)
+
 
 def head(options: argparse.Namespace) -> int:
     """Serve the REST API until Ctrl-C; with --autostart run one campaign and return its exit code."""
     configuration = load(overrides=arguments.overrides(options))
     settings = configuration.settings
-    set_up_logging(settings.logging, sys.stderr)
+    # A live view tells more, and would be torn by lines between.
+    is_live = options.autostart and _is_live(settings, options) and sys.stderr.isatty()
+    set_up_logging(settings.logging, sys.stderr, usual="WARN" if is_live else "INFO")
     _warn_of_unknown_keys(configuration)
     if options.autostart:
         return _autostart(settings, options)
@@ -47,9 +52,12 @@ def head(options: argparse.Namespace) -> int:
 
 def _autostart(settings: Settings, options: argparse.Namespace) -> int:
     files = ReportFiles(settings.report.export, options.report_dir)
-    is_live = settings.report.export.console_live.enabled is not False and not options.no_live
-    report = run_on_a_loop(_run(settings, arguments.patterns(options), is_live))
+    report = run_on_a_loop(_run(settings, arguments.patterns(options), _is_live(settings, options)))
     return conclude(report, files, settings)
+
+
+def _is_live(settings: Settings, options: argparse.Namespace) -> bool:
+    return settings.report.export.console_live.enabled is not False and not options.no_live
 
 
 async def _run(settings: Settings, patterns: tuple[str, ...], is_live: bool) -> Report:
@@ -70,7 +78,7 @@ async def _run(settings: Settings, patterns: tuple[str, ...], is_live: bool) -> 
 async def _serve(settings: Settings, is_insecure: bool) -> None:
     with listen(settings.server.host or HOST, settings.server.port) as listener:
         async with open_head(settings) as here:
-            tell(f"this head meets its factories through {broker_of(settings)}")
+            _log.info("this head meets its factories through %s", broker_of(settings))
             await serve_api(here, listener, settings, is_insecure=is_insecure)
 
 
@@ -79,4 +87,4 @@ def _warn_of_unknown_keys(configuration: Configuration) -> None:
     try:
         configuration.check_unknown(())
     except ConfigurationError as error:
-        tell(f"unless scenarios of a factory read them, these keys are unknown: {error}")
+        _log.warning("unless scenarios of a factory read them, these keys are unknown: %s", error)

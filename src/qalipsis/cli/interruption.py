@@ -20,8 +20,12 @@ BLOCKED_SECONDS: Final = 3.0
 
 
 @contextmanager
-def interruption(stop: Callable[[bool], None]) -> Iterator[None]:
+def interruption(
+    stop: Callable[[bool], None], softly: str = "running passes may end; Ctrl-C again stops at once"
+) -> Iterator[None]:
     """Calls `stop(False)` at the first signal and `stop(True)`, a hard stop, at the second.
+
+    `softly` says what the first one leads to.
 
     Code that blocks the event loop is interrupted by a KeyboardInterrupt at a later signal. Afterwards
     signals are ignored: what is left is the report, and a user who is impatient with the campaign must not
@@ -44,7 +48,7 @@ def interruption(stop: Callable[[bool], None]) -> Iterator[None]:
         waiting_since = None
         if nth == 1:
             stop(False)
-            tell("stopping: running passes may end; Ctrl-C again stops at once")
+            tell(f"stopping: {softly}")
         elif nth == 2:
             stop(True)
             tell("stopping at once: what runs is interrupted and counted as aborted")

@@ -71,7 +71,7 @@ async def serve_api(head: Served, listener: socket.socket, settings: Settings, *
     server = ApiServer(make_app(head.service, gate, settings.server, validation, head.desk), listener)
     _announce(settings, server, gate)
     stopping = _Stopping()
-    with interruption(stopping.ask):
+    with interruption(stopping.ask, _softly(head.service)):
         await accompanied(stopping.carry_out(head.service, server), head.serve(), server.serve())
 
 
@@ -83,6 +83,16 @@ def _announce(settings: Settings, server: ApiServer, gate: Gate) -> None:
     print("Ctrl-C stops it.", flush=True)
     if gate.needs_key:
         tell("Others reach this address, so an API key is needed: `qalipsis keys create NAME` makes one.")
+
+
+def _softly(service: CampaignService) -> str:
+    """What becomes of campaigns when this head is stopped."""
+    if service.is_alone or service.lease_s is None:
+        return "running passes may end; Ctrl-C again stops at once"
+    return (
+        "campaigns go on at another head, or at this one when it is started again; where none is, factories "
+        f"stop by themselves within {service.lease_s:g} s"
+    )
 
 
 class _Stopping:

@@ -17,6 +17,10 @@ MAX_BYTES: Final = 1 << 20
 UNDERSTOOD: Final = frozenset({messages.PROTOCOL, messages.PROTOCOL - 1})
 
 
+TIMELESS: Final = frozenset({"handshake", "handshake_refused"})
+"""Understood whatever the version, so that who speaks another one is told so instead of left waiting."""
+
+
 class Undecodable(ValueError):
     """These bytes are no message of ours; the reason says why."""
 
@@ -110,7 +114,7 @@ def decode(data: bytes) -> Received:
         envelope = _envelopes.decode(data)
     except msgspec.MsgspecError as error:
         raise Undecodable(f"not an envelope: {error}") from error
-    if envelope.v not in UNDERSTOOD:
+    if envelope.v not in UNDERSTOOD and envelope.kind not in TIMELESS:
         raise Undecodable(f"protocol version {envelope.v} of {envelope.source} is not understood")
     try:
         message = _bodies.decode(envelope.body)

@@ -14,23 +14,32 @@ ROOT = "qalipsis"
 _LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING, "ERROR": logging.ERROR}
 
 
-def set_up_logging(settings: Logging, stream: TextIO) -> None:
-    """Send the project's log records to the stream; each process of a factory calls it once."""
+def set_up_logging(settings: Logging, stream: TextIO, usual: str = "WARN") -> None:
+    """Send the project's log records to the stream; each process of a factory calls it once.
+
+    `usual` is the level when the settings name none.
+    """
     is_text = stream.isatty() if settings.format == "auto" else settings.format == "text"
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Text() if is_text else _Json())
     logger = logging.getLogger(ROOT)
     logger.handlers = [handler]
-    logger.setLevel(_LEVELS.get(settings.level, logging.CRITICAL + 1))
+    logger.setLevel(_LEVELS.get(settings.level or usual, logging.CRITICAL + 1))
     # The root logger belongs to the author's code; without this it would print our records once more.
     logger.propagate = False
 
 
 class _Text(logging.Formatter):
+    """What happens is told without more ado; what is wrong is marked; details say where they come from."""
+
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+        super().__init__("%(asctime)s %(mark)s%(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
+        if record.levelno < logging.INFO:
+            record.mark = f"{record.levelname:7} {record.name}: "
+        else:
+            record.mark = f"{record.levelname} " if record.levelno > logging.INFO else ""
         return without_password(super().format(record))
 
 

@@ -259,7 +259,11 @@ class Meters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logging:
-    level: Annotated[str, one_of("DEBUG", "INFO", "WARN", "ERROR", "OFF"), "Least level logged."] = "WARN"
+    level: Annotated[
+        str | None,
+        one_of("DEBUG", "INFO", "WARN", "ERROR", "OFF"),
+        "Least level logged; unset: `INFO` of a head and a factory, else `WARN`.",
+    ] = None
     format: Annotated[
         str,
         one_of("auto", "text", "json"),

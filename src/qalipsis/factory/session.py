@@ -241,6 +241,7 @@ class Session:
         await self._reports.wait_empty(LAST_WORDS_SECONDS)
         self._has_left = True
         self._presence.say(topics.HANDSHAKE, Farewell())
+        _log.info("this factory leaves")
         if await self._presence.wait_empty(LAST_WORDS_SECONDS):
             with suppress(TransportClosed, ServiceUnavailable):
                 await self._transport.remove(self._topic)
@@ -255,6 +256,7 @@ class Session:
                     if self._terms.done():
                         self._terms = asyncio.get_running_loop().create_future()
                     self._terms.set_result(message)
+                    _log.info("a head has accepted this factory, which waits for campaigns")
                 case HandshakeRefused():
                     raise FactoryRefused(message.reason)
                 case HandshakeWanted():
@@ -312,6 +314,7 @@ class Session:
                 assignment,
                 self._terms.result().lease_s if self._terms.done() else USUAL_LEASE_SECONDS,
             )
+            _log.info("campaign %s begins here", received.campaign)
             self._engaged = asyncio.create_task(self._engagement.run())
             self._engaged.add_done_callback(self._disengaged)
             # At once: the head must know how far its clock is from this one before it says when to start.
@@ -323,6 +326,8 @@ class Session:
         self._tell(received.campaign, answer)
 
     def _disengaged(self, task: asyncio.Task[None]) -> None:
+        assert self._engagement is not None
+        _log.info("campaign %s is over here", self._engagement.campaign)
         self._engagement = None
         if self._terms.done() and not self._has_left:
             # At once: the next campaign waits for a factory that is free.

@@ -41,7 +41,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "qalipsis.factory.worker_process"),
-                    *(*map(str, descriptors), str(os.getpid()), logging.level, logging.format),
+                    *(*map(str, descriptors), str(os.getpid()), logging.level or "WARN", logging.format),
                 ],
                 pass_fds=descriptors,
                 env={**ONE_CORE, **os.environ},

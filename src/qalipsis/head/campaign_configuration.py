@@ -199,13 +199,14 @@ def _scenario_problems(
     shares = asked.zones or {}
     for key, share in shares.items():
         if key not in zones:
-            yield Problem(f"{place}.zones", f"there is no zone {key}")
+            listed = ", ".join(sorted(zones)) or "none; `qalipsis zones add KEY` makes one"
+            yield Problem(f"{place}.zones", f"there is no zone {key}; the zones are: {listed}")
         elif not zones[key].enabled:
-            yield Problem(f"{place}.zones", f"the zone {key} is disabled")
+            yield Problem(f"{place}.zones", f"the zone {key} is disabled; choose another one")
         if not 1 <= share <= 100:
             yield Problem(f"{place}.zones", f"the share of zone {key} must be 1 to 100 percent")
-    if shares and sum(shares.values()) != 100:
-        yield Problem(f"{place}.zones", "the shares of the zones must be 100 percent in all")
+    if shares and (total := sum(shares.values())) != 100:
+        yield Problem(f"{place}.zones", f"the shares of the zones sum to {total} percent instead of 100")
 
 
 def request_of(

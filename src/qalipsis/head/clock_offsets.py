@@ -27,6 +27,10 @@ class ClockOffsets:
             samples = self._samples.setdefault(factory, deque(maxlen=SAMPLES))
             samples.append((said_at - heard_at, round_trip))
 
+    def forget(self, factory: str) -> None:
+        """It was started again, maybe on another machine."""
+        self._samples.pop(factory, None)
+
     def offset(self, factory: str) -> float:
         """Right to half of the shortest round trip."""
         samples = self._samples.get(factory)

@@ -23,6 +23,8 @@ class Beat(Struct, frozen=True):
     node: str
     incarnation: int
     heartbeat: Heartbeat
+    clock_offset_s: float = 0.0
+    """The factory's clock less the one of the head that heard it."""
 
 
 class FactoryRecord(Struct, frozen=True, kw_only=True):
@@ -36,6 +38,7 @@ class FactoryRecord(Struct, frozen=True, kw_only=True):
     silence_s: float
     """Since `heard_at`, when the record was read."""
     heartbeat: Heartbeat | None = None
+    clock_offset_s: float = 0.0
     campaign: str | None = None
     """The campaign that it is reserved for."""
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from qalipsis.clock import Clock
-from qalipsis.cluster.messages import Handshake, Heartbeat
+from qalipsis.cluster.messages import Handshake
 from qalipsis.head.campaign_list import moment
 from qalipsis.head.directory import FORGOTTEN_SECONDS, Beat, FactoryRecord
 from qalipsis.system_clock import SystemClock
@@ -20,7 +20,7 @@ class _Known:
     handshake: Handshake
     arrived_at: float
     heard_at: float
-    heartbeat: Heartbeat | None = None
+    beat: Beat | None = None
     campaign: str | None = None
 
 
@@ -49,7 +49,7 @@ class MemoryDirectory:
             if known is None or known.incarnation != beat.incarnation:
                 unknown.add((beat.node, beat.incarnation))
             else:
-                known.heard_at, known.heartbeat = self._clock.now(), beat.heartbeat
+                known.heard_at, known.beat = self._clock.now(), beat
         return frozenset(unknown)
 
     async def leave(self, node: str, incarnation: int) -> None:
@@ -67,7 +67,8 @@ class MemoryDirectory:
                 arrived_at=moment(self._clock.epoch(known.arrived_at)),
                 heard_at=moment(self._clock.epoch(known.heard_at)),
                 silence_s=now - known.heard_at,
-                heartbeat=known.heartbeat,
+                heartbeat=known.beat.heartbeat if known.beat else None,
+                clock_offset_s=known.beat.clock_offset_s if known.beat else 0.0,
                 campaign=known.campaign,
             )
             for node, known in sorted(self._known.items())

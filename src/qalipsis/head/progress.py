@@ -118,14 +118,14 @@ class Progress:
         if worker is not None and worker.is_lost:
             self.tally.settle(place, message.ledgers)  # with its factory, before this came
             return
-        reason = f"{message.reason}, {self._after(at):.1f} s after the start"
+        reason = f"{message.reason}, {self._when(at)}"
         if worker is not None:
             self.tally.lose(place, reason, at, message.ledgers)
         self.notice(f"{worker_name(place)} (process {message.pid}) {reason}")
 
     def lose_factory(self, node: str, reason: str, at: float, silence: float) -> None:
         """Nothing was heard of a factory for so many seconds; what it did meanwhile is estimated."""
-        told = f"{reason}, {self._after(at):.1f} s after the start"
+        told = f"{reason}, {self._when(at)}"
         for place, worker in self.tally.workers.items():
             if place[0] == node and not worker.is_lost:
                 self.tally.presume_lost(place, told, at, silence)
@@ -177,6 +177,11 @@ class Progress:
     def show(self, state: str, now: float) -> Live:
         """The campaign at this moment."""
         return self._live.show(state, self._after(now), self.tally)
+
+    def _when(self, at: float) -> str:
+        if self.started_at is None or at < self.started_at:
+            return "before the start"
+        return f"{at - self.started_at:.1f} s after the start"
 
     def _after(self, at: float) -> float:
         return 0.0 if self.started_at is None else max(0.0, at - self.started_at)

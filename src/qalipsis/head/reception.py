@@ -27,6 +27,7 @@ from qalipsis.cluster.messages import (
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.errors import ServiceUnavailable, TransportClosed
 from qalipsis.head.campaign_list import is_terminal
+from qalipsis.head.clock_offsets import ClockOffsets
 from qalipsis.head.directory import Beat
 from qalipsis.head.office import Office
 from qalipsis.head.patience import patiently
@@ -67,6 +68,7 @@ class Reception:
         """The incarnation and the campaign of each node, by the heartbeats that are to be written down."""
         self._leaving: dict[str, str] = {}
         """The campaign of a node that was over when it was heard last."""
+        self._offsets = ClockOffsets()
         self._is_undecided = asyncio.Event()
 
     async def serve(self) -> None:
@@ -80,7 +82,7 @@ class Reception:
             try:
                 await self._meet_known()
                 await accompanied(self._until_replaced(), self._receive(inbox), self._decide())
-                _log.info("another head receives the factories now")
+                _log.debug("another head receives the factories now")
             except _Ended:
                 return
             except TransportClosed:
@@ -146,12 +148,29 @@ class Reception:
         office = self._office
         await patiently(lambda: office.directory.register(factory, incarnation))
         self._known[factory.node] = incarnation, self._clock.now()
-        _log.info("factory %s has come, with %d workers", factory.node, factory.workers)
+        self._offsets.forget(factory.node)
+        await self._check_zone(factory)
         await self._say(
             factory.node,
             incarnation,
             HandshakeAccepted(heartbeat_s=office.heartbeat_s, lease_s=office.lease_s),
         )
+
+    async def _check_zone(self, factory: Handshake) -> None:
+        """Its zone may be written wrong, and nobody would notice before a campaign asks for the right one."""
+        if factory.zone is None:
+            return
+        zones = await patiently(self._office.store.zones)
+        if factory.zone not in {zone.key for zone in zones}:
+            listed = ", ".join(zone.key for zone in zones) or "none"
+            _log.warning(
+                "factory %s is in the zone %s, which is not among the zones (%s): "
+                "correct its factory.zone, or run `qalipsis zones add %s`",
+                factory.node,
+                factory.zone,
+                listed,
+                factory.zone,
+            )
 
     async def _refuse(self, node: str, incarnation: int, reason: str) -> None:
         _log.warning("factory %s was refused: %s", node, reason)
@@ -163,8 +182,11 @@ class Reception:
         if known != incarnation:
             await self._say(node, incarnation, HandshakeWanted())
             return
-        self._known[node] = incarnation, self._clock.now()
-        self._beats[node] = Beat(node, incarnation, heartbeat)
+        now = self._clock.now()
+        self._known[node] = incarnation, now
+        # Here, for it is written down later.
+        self._offsets.add(node, heartbeat.clock, self._clock.epoch(now), heartbeat.rtt_s)
+        self._beats[node] = Beat(node, incarnation, heartbeat, self._offsets.offset(node))
         self._engaged[node] = incarnation, received.campaign
         self._is_undecided.set()
         doubt = self._doubts.pop(node, None)
@@ -188,7 +210,6 @@ class Reception:
             del self._doubts[node]
         await patiently(lambda: self._office.directory.leave(node, incarnation))
         await self._office.transport.remove(topics.node(node, incarnation))
-        _log.info("factory %s has left", node)
 
     async def _decide(self) -> None:
         """Now and then: write heartbeats down, and accept whoever waited for the end of another."""

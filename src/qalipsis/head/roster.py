@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from qalipsis.errors import ServiceUnavailable
@@ -35,9 +36,43 @@ class Roster:
             await asyncio.sleep(REFRESH_SECONDS)
 
     async def refresh(self) -> None:
-        self.factories = {each.node: each for each in await self._directory.factories()}
+        before, self.factories = (
+            self.factories,
+            {each.node: each for each in await self._directory.factories()},
+        )
+        for level, text in changes(before, self.factories):
+            _log.log(level, "%s", text)
 
     @property
     def free(self) -> tuple[FactoryRecord, ...]:
         """Those that are there and work for no campaign."""
         return tuple(each for each in self.factories.values() if each.is_free)
+
+
+def changes(
+    before: Mapping[str, FactoryRecord], after: Mapping[str, FactoryRecord]
+) -> Iterator[tuple[int, str]]:
+    """What is worth a line of the log, each with its level, when the factories were those and are these."""
+    for node in before.keys() - after.keys():
+        if before[node].is_fresh:
+            yield logging.INFO, f"factory {node} has left"
+    for node, now in after.items():
+        earlier = before.get(node)
+        if earlier is None or earlier.incarnation != now.incarnation:
+            if now.is_fresh:
+                yield logging.INFO, f"factory {node} has come, {_described(now)}"
+        elif earlier.is_fresh and not now.is_fresh:
+            yield (
+                logging.WARNING,
+                f"nothing was heard of factory {node} for {now.silence_s:.0f} s: "
+                "no campaign counts on it until it is heard again",
+            )
+        elif now.is_fresh and not earlier.is_fresh:
+            yield logging.INFO, f"factory {node} is heard again"
+
+
+def _described(factory: FactoryRecord) -> str:
+    told = factory.handshake
+    place = f"in zone {told.zone}" if told.zone else "in no zone"
+    workers = "1 worker" if told.workers == 1 else f"{told.workers} workers"
+    return f"{place}, with {workers}: it offers {', '.join(each.name for each in told.scenarios)}"

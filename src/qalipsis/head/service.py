@@ -38,9 +38,10 @@ from qalipsis.head.campaign_list import (
     is_terminal,
     status_of,
 )
+from qalipsis.head.campaign_log import CampaignLog
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.directory import FactoryRecord
-from qalipsis.head.fleet import NoFactoryFree, choose
+from qalipsis.head.fleet import Fleet, NoFactoryFree, choose
 from qalipsis.head.live_stream import Happening, LiveStream, StateEntered, watched
 from qalipsis.head.office import Office
 from qalipsis.head.ownership import Claim, Fenced
@@ -106,6 +107,7 @@ class _Charge:
     tenure: Tenure
     driver: Driver
     stream: LiveStream
+    log: CampaignLog
     task: asyncio.Task[None] | None = None
 
 
@@ -137,6 +139,8 @@ class CampaignService:
         self.defaults = defaults
         self.waiting = 0
         """Campaigns that wait for free factories, as they were counted last."""
+        self._waits: dict[str, str] = {}
+        """What each waiting campaign waits for, as it was told last."""
         self._charges: dict[str, _Charge] = {}
         self._reports: dict[str, Report] = {}
         self._changed = asyncio.Event()
@@ -152,10 +156,13 @@ class CampaignService:
         if schedule_request.is_scheduled(configuration):
             await self._check_schedule(configuration)
         else:
-            await self._checked(configuration, "")
+            await self._hosted(await self._checked(configuration, ""))
 
     async def start(self, configuration: CampaignConfiguration, user: str) -> CampaignRecord:
-        """Run the campaign as soon as factories are free; raises InvalidConfiguration."""
+        """Run the campaign as soon as factories are free.
+
+        Raises InvalidConfiguration, and CampaignRefused when no factory that is there could run it.
+        """
         if schedule_request.is_scheduled(configuration):
             raise InvalidConfiguration((AT_ONCE,))
         request = await self._checked(configuration, _new_key())
@@ -163,7 +170,9 @@ class CampaignService:
             raise CampaignRefused("this head is being stopped and takes no campaigns any more")
         if self.waiting >= MOST_WAITING:
             raise CampaignRefused(f"{MOST_WAITING} campaigns are waiting already; abort some of them first")
+        await self._hosted(request)
         record = await self._store.create_campaign(new_campaign(configuration, request.key, user))
+        _log.info("campaign %s, %s, was started by %s", record.key, record.name, user)
         self._changed.set()
         return record
 
@@ -199,6 +208,7 @@ class CampaignService:
             charge = self._charges.get(key)
         if is_terminal(record.state):
             return
+        _log.info("campaign %s is to be stopped %s, by %s", key, "at once" if is_hard else "softly", user)
         if charge is not None:
             charge.driver.stop(is_hard, f"by {user}", user)
         else:
@@ -255,6 +265,16 @@ class CampaignService:
     def factories(self) -> tuple[FactoryRecord, ...]:
         """The factories of the cluster, as they were a moment ago."""
         return tuple(self._office.roster.factories.values())
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether its campaigns end with this process."""
+        return self._is_alone
+
+    @property
+    def lease_s(self) -> float | None:
+        """How long factories go on without an answer of a head."""
+        return self._office.lease_s
 
     @property
     def running(self) -> Mapping[str, Live | None]:
@@ -314,6 +334,7 @@ class CampaignService:
     async def _look(self) -> None:
         """Take over what lost its head, and begin what can begin."""
         keys = [key for key in await self._store.claimable() if key not in self._charges]
+        self._waits = {key: self._waits[key] for key in keys if key in self._waits}
         tried = 0
         for key in keys:
             record = await self._store.campaign(key)
@@ -336,18 +357,18 @@ class CampaignService:
         request, reason = None, ""
         try:
             request = await self._checked(campaign_configuration.from_kept(record.configuration), key)
-            fleet = choose(
-                request, [each for each in self.factories() if each.is_fresh], await self._store.zones()
-            )
+            fleet = await self._fleet(request)
             nodes = [(each.node, each.incarnation) for each in fleet.factories]
             if not await self._office.directory.reserve(key, nodes):
                 return
-        except NoFactoryFree:
+        except NoFactoryFree as error:
+            self._tell_wait(key, error)
             return
         except ServiceUnavailable:
             raise  # nothing is known of the campaign, so nothing is decided: it is tried again
         except QalipsisError as error:
             if self._scheduler.is_patient(record):
+                self._tell_wait(key, error)
                 return  # the factories that know its scenarios may still come
             reason = str(error)
         claim = await self._claim(record)
@@ -360,7 +381,22 @@ class CampaignService:
             return
         if waits(record):
             await self._scheduler.follow_up(record)
+        _log.info("campaign %s begins on %s", key, ", ".join(node for node, _ in nodes))
         self._begin(record, request, claim, None)
+
+    async def _fleet(self, request: CampaignRequest) -> Fleet:
+        there = [each for each in self.factories() if each.is_fresh]
+        return choose(request, there, await self._store.zones())
+
+    async def _hosted(self, request: CampaignRequest) -> None:
+        """Raise CampaignRefused when the factories that are there could not run it even if they were free."""
+        with suppress(NoFactoryFree):
+            await self._fleet(request)
+
+    def _tell_wait(self, key: str, reason: QalipsisError) -> None:
+        if self._waits.get(key) != str(reason):
+            self._waits[key] = str(reason)
+            _log.info("campaign %s waits: %s", key, "; ".join(str(reason).splitlines()))
 
     async def _claim(self, record: CampaignRecord) -> Claim | None:
         """This head's claim; None when another one was quicker, or when something else is asked for now."""
@@ -408,14 +444,20 @@ class CampaignService:
         self, record: CampaignRecord, request: CampaignRequest, claim: Claim, found: bytes | None
     ) -> None:
         stream = LiveStream(StateEntered(state=record.state, status=record.status))
+        told = CampaignLog(record.key)
 
         def watch(live: Live) -> None:
+            told.show(live)
             stream.enter(StateEntered(state=live.state, status=status_of(live.state) or "IN_PROGRESS"))
             stream.show(live)
 
         tenure = Tenure(self._store, self._office.transport, claim)
         charge = _Charge(
-            request=request, tenure=tenure, driver=self._conduct(tenure, request, watch), stream=stream
+            request=request,
+            tenure=tenure,
+            driver=self._conduct(tenure, request, watch),
+            stream=stream,
+            log=told,
         )
         self._charges[record.key] = charge
         charge.task = asyncio.create_task(self._drive(charge, found))
@@ -423,7 +465,7 @@ class CampaignService:
     async def _drive(self, charge: _Charge, found: bytes | None) -> None:
         key = charge.request.key
         try:
-            await charge.driver.run(found)
+            charge.log.end(await charge.driver.run(found))
         except (Fenced, ReaderReplaced) as error:
             _log.warning("campaign %s is driven by another head: %s", key, error)
         except TransportClosed as error:

@@ -43,10 +43,11 @@ async def check_hear(directory: Directory, known: Known) -> None:
     await directory.register(_handshake(node), 2)
     heartbeat = Heartbeat(state="idle", sequence=4, clock=1.5, cpu=0.25)
     unknown = await directory.hear(
-        [Beat(node, 2, heartbeat), Beat(node, 1, heartbeat), Beat(stranger, 1, heartbeat)]
+        [Beat(node, 2, heartbeat, 0.25), Beat(node, 1, heartbeat), Beat(stranger, 1, heartbeat)]
     )
     assert unknown == {(node, 1), (stranger, 1)}
-    assert (await _find(directory, node)).heartbeat == heartbeat
+    found = await _find(directory, node)
+    assert (found.heartbeat, found.clock_offset_s) == (heartbeat, 0.25)
     assert await directory.hear([]) == frozenset()
 
 

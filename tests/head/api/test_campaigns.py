@@ -219,7 +219,10 @@ async def test_a_body_that_is_no_configuration_is_refused(client: httpx.AsyncCli
 
 async def test_a_body_that_is_too_large_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/campaigns", content=b" " * 1_000_001)
-    assert (answer.status_code, answer.json()) == (413, {"errors": ["the request is too large"]})
+    assert (answer.status_code, answer.json()) == (
+        413,
+        {"errors": ["the body of the request is too large: at most 1 MB is taken"]},
+    )
 
 
 @pytest.mark.parametrize(

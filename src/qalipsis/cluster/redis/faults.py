@@ -19,7 +19,7 @@ from redis.exceptions import (
 )
 
 from qalipsis.cluster.redis.address import Address, Node
-from qalipsis.errors import QalipsisError, ServiceUnavailable
+from qalipsis.errors import QalipsisError, ServiceRefused, ServiceUnavailable
 
 Words = Sequence[str | bytes | int]
 """A command: its name, its key, and the rest."""
@@ -58,7 +58,7 @@ def judged(error: BaseException, node: Node, address: Address, words: Words = ()
             "when that port is without TLS"
         )
     if isinstance(error, AuthenticationError):
-        return ServiceUnavailable(
+        return ServiceRefused(
             f"Redis at {node} refuses {address.who} ({error}): check the user and the password in redis.uri, "
             "or redis.username and redis.password"
         )
@@ -72,7 +72,7 @@ def _of_an_answer(
 ) -> Passing | QalipsisError:
     asked = " ".join(map(_shown, words[:2])) or "to connect"
     if isinstance(error, NoPermissionError):
-        return ServiceUnavailable(
+        return ServiceRefused(
             f"{address.who} of Redis at {node} may not {asked} ({error}): grant the command and the key, see "
             "the page about Redis in the documentation"
         )
@@ -110,7 +110,7 @@ def _of_tls(error: BaseException | None) -> tuple[str | None, str | None]:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _shown(word: str | bytes | int) -> str:

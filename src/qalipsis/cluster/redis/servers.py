@@ -71,7 +71,7 @@ class Servers:
         except Passing as error:
             await self.aclose()
             raise ServiceUnavailable(
-                f"{error}; start it, let {self.address.who} in from this machine, or correct redis.uri "
+                f"{error}; see that it runs and that this machine may reach it, or correct redis.uri "
                 f"(redis.uris of a cluster); {_scheme_hint(self.address)}"
             ) from error
         except BaseException:

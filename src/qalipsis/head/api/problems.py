@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, SerializationException
 
@@ -17,6 +18,7 @@ from qalipsis.head.refusals import Busy, Invalid, NotReady, NotShared, NotThere,
 from qalipsis.head.service import UnknownCampaign
 
 UNEXPECTED = "An unexpected error occurred"
+AWAY = "the head cannot reach its database or its broker now, its log says which: try again later"
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ def refuse(request: _Request, error: HTTPException) -> Response[Errors]:
         case 405:
             errors = (f"{request.method} is not possible at {request.url.path}",)
         case 413:
-            errors = ("the request is too large",)
+            errors = ("the body of the request is too large: at most 1 MB is taken",)
         case status if status >= 500:
             return fail(request, error)
         case _:
@@ -59,9 +61,9 @@ def explain(request: _Request, error: QalipsisError) -> Response[Errors]:
             return _answer((str(error),), 429)
         case ServiceUnavailable():
             _log.warning("%s %s: %s", request.method, request.url.path, error)
-            return _answer(("a service that the head needs is away; try again later",), 503)
+            return _answer((AWAY,), 503)
         case _:
-            return _answer((str(error),), 400)
+            return _answer(tuple(str(error).splitlines()), 400)
 
 
 def fail(request: _Request, error: Exception) -> Response[Errors]:
@@ -88,9 +90,13 @@ def _subject(path: str) -> str:
 
 
 def _sentence(error: HTTPException) -> str:
-    if isinstance(error.__cause__, SerializationException) or isinstance(error, SerializationException):
-        return "the body is not the JSON that is expected here"
-    return error.detail
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, SerializationException):
+        found = found.__cause__
+    if found is None:
+        return error.detail
+    reason = f": {found.__cause__}" if isinstance(found.__cause__, msgspec.DecodeError) else ""
+    return f"the body is not the JSON that is expected here{reason}"
 
 
 def _problems(extra: Any, subject: str) -> Iterable[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from litestar import Request, get
@@ -48,7 +48,8 @@ class Factory(_Answer, frozen=True, kw_only=True):
     loop_lag_ms: float | None
     cpu: float | None
     clock_offset_ms: float | None
-    lease: str | None
+    lease: datetime | None
+    """Until when it may work for its campaign without another answer of a head."""
     campaign: str | None
 
 
@@ -145,10 +146,8 @@ async def list_factories(service: NamedDependency[CampaignService]) -> list[Fact
                 last_heartbeat=factory.heard_at,
                 loop_lag_ms=None if heard is None else heard.loop_lag_s * 1000,
                 cpu=None if heard is None else heard.cpu,
-                clock_offset_ms=None
-                if heard is None
-                else (heard.clock - factory.heard_at.timestamp()) * 1000,
-                lease=None,
+                clock_offset_ms=None if heard is None else factory.clock_offset_s * 1000,
+                lease=_lease_of(factory, service.lease_s),
                 campaign=factory.campaign,
             )
         )
@@ -210,6 +209,12 @@ def state_of(factory: FactoryRecord) -> str:
     if factory.silence_s > UNHEALTHY_SECONDS:
         return "UNHEALTHY"
     return "IDLE" if factory.campaign is None else "REGISTERED"
+
+
+def _lease_of(factory: FactoryRecord, seconds: float | None) -> datetime | None:
+    if factory.campaign is None or seconds is None:
+        return None
+    return factory.heard_at + timedelta(seconds=seconds)
 
 
 def iso(seconds: float) -> str:

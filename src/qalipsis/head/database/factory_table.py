@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qalipsis.cluster.messages import Handshake, Heartbeat
+from qalipsis.cluster.messages import Handshake
 from qalipsis.head.campaign import TERMINAL
 from qalipsis.head.database.schema import CAMPAIGN, FACTORY, HEAD_ROLE
 from qalipsis.head.database.sql import from_now, insert
@@ -46,7 +47,7 @@ async def hear(connection: AsyncConnection, beats: Sequence[Beat]) -> frozenset[
         heard = await connection.execute(
             update(FACTORY)
             .where(_ROW.node_id == beat.node, _ROW.incarnation == beat.incarnation)
-            .values(heard_at=from_now(), heartbeat=msgspec.msgpack.encode(beat.heartbeat))
+            .values(heard_at=from_now(), heartbeat=msgspec.msgpack.encode(beat))
         )
         if heard.rowcount == 0:
             unknown.add((beat.node, beat.incarnation))
@@ -73,19 +74,28 @@ async def read(connection: AsyncConnection) -> tuple[FactoryRecord, ...]:
         .where(_ROW.heard_at > from_now(-FORGOTTEN_SECONDS))
         .order_by(_ROW.node_id)
     )
-    return tuple(
-        FactoryRecord(
-            node=row.node_id,
-            incarnation=row.incarnation,
-            handshake=msgspec.msgpack.decode(row.handshake, type=Handshake),
-            arrived_at=row.creation,
-            heard_at=row.heard_at,
-            silence_s=max(0.0, (row.now - row.heard_at).total_seconds()),
-            heartbeat=row.heartbeat and msgspec.msgpack.decode(row.heartbeat, type=Heartbeat),
-            campaign=row.campaign,
-        )
-        for row in rows
+    return tuple(map(_record, rows))
+
+
+def _record(row: Row[Any]) -> FactoryRecord:
+    beat = _beat(row.heartbeat)
+    return FactoryRecord(
+        node=row.node_id,
+        incarnation=row.incarnation,
+        handshake=msgspec.msgpack.decode(row.handshake, type=Handshake),
+        arrived_at=row.creation,
+        heard_at=row.heard_at,
+        silence_s=max(0.0, (row.now - row.heard_at).total_seconds()),
+        heartbeat=beat.heartbeat if beat else None,
+        clock_offset_s=beat.clock_offset_s if beat else 0.0,
+        campaign=row.campaign,
     )
+
+
+def _beat(kept: bytes | None) -> Beat | None:
+    with suppress(msgspec.MsgspecError):  # a head of another version wrote it
+        return msgspec.msgpack.decode(kept, type=Beat) if kept else None
+    return None
 
 
 async def reserve(connection: AsyncConnection, campaign: str, factories: Collection[tuple[str, int]]) -> bool:
