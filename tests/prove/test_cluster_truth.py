@@ -83,7 +83,9 @@ def test_two_factories_report_exactly_the_requests_of_the_access_log(
                 campaign = head.run(f"truth {turn}", {"closed": wanted | ({"zones": zones} if zones else {})})
                 check(campaign, requests, zones, workers)
                 wait_logged(server, before + requests)
-                print(f"{workers} worker(s), zones {zones}: {requests} = report = log = books of the factories")
+                print(
+                    f"{workers} worker(s), zones {zones}: {requests} = report = log = books of the factories"
+                )
     everything = len(splits) * requests
     assert server.logged() == server.logged(b'"GET / HTTP/1.1" 200 ') == everything
 
