@@ -1,28 +1,25 @@
 """(k) What one worker of a cluster sends, held against one of `qalipsis run`, on the same nginx.
 
 The load is that of `throughput`: as fast as it goes, several requests per pass. Standalone, parent and worker
-share the injector's core; in the cluster the factory's supervisor and its worker do. The head, Redis and
-PostgreSQL, which in a real cluster are elsewhere, have a third core, or that of nginx where there are only two.
+share the injector's core; in the cluster the factory's supervisor and its worker do. What is elsewhere in a
+real cluster, the head, Redis and PostgreSQL, has a third core, or that of nginx where there are only two.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from benchmarks.campaign import SCENARIOS, CampaignRun, children, cpu_seconds, run_campaign, watch
-from benchmarks.cores import INJECTOR, OTHERS, SERVER, on_core
+from benchmarks.cores import INJECTOR, OTHERS, SERVER
 from benchmarks.figure import Figure, at_least
-from benchmarks.fleet import FactoryPlan, qalipsis, running_factories, write_settings
+from benchmarks.fleet import FactoryPlan, folder_with_services, qalipsis, running_factories
 from benchmarks.nginx import nginx
 from benchmarks.throughput import EDGES_SECONDS, LOOP, checked
 from benchmarks.wrk import CONNECTIONS
-from tests.services.offer import POSTGRES, REDIS
 
 ALTERNATIONS = 7
 SCENARIO = SCENARIOS / "passes.py"
@@ -66,11 +63,7 @@ def measure(is_quick: bool) -> list[Figure]:
     seconds = 4 if is_quick else 8
     alone: list[Measured] = []
     fleet: list[Measured] = []
-    with nginx(core=SERVER) as server, TemporaryDirectory(prefix="cluster-") as name, ExitStack() as stack:
-        folder = Path(name)
-        with on_core(OTHERS):
-            redis, postgres = (stack.enter_context(offer.taken()) for offer in (REDIS, POSTGRES))
-        write_settings(folder, redis, postgres, f"cluster_{uuid4().hex[:8]}")
+    with nginx(core=SERVER) as server, folder_with_services(OTHERS) as folder:
         properties = {
             "target.url": server.url,
             "bench.minions": CONNECTIONS,
@@ -87,7 +80,9 @@ def measure(is_quick: bool) -> list[Figure]:
         at_least("worker of a cluster / standalone, requests per second, median", median(rates), "×", 0.95),
         Figure("… worst", min(rates), "×"),
         Figure("… best", max(rates), "×"),
-        at_least("worker of a cluster / standalone, requests per CPU second, median", median(costs), "×", 0.95),
+        at_least(
+            "worker of a cluster / standalone, requests per CPU second, median", median(costs), "×", 0.95
+        ),
         Figure("cluster", median(each.rate for each in fleet), "requests/s"),
         Figure("standalone", median(each.rate for each in alone), "requests/s"),
         Figure("cluster, CPU of the worker", median(each.worker_us for each in fleet), "µs/request"),

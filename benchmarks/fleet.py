@@ -8,17 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from benchmarks.campaign import POLL_SECONDS, end
-from tests.services.postgres import Postgres
-from tests.services.redis import Redis
+from benchmarks.cores import on_core
+from tests.services.postgres import Postgres, running_postgres
+from tests.services.redis import Redis, running_redis
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -51,6 +53,17 @@ def write_settings(folder: Path, redis: Redis, postgres: Postgres, schema: str) 
         },
     }
     (folder / "qalipsis.yml").write_text(json.dumps(settings))  # JSON is YAML
+
+
+@contextmanager
+def folder_with_services(core: int) -> Iterator[Path]:
+    """A folder whose settings lead to a Redis and a PostgreSQL, both on this core."""
+    with TemporaryDirectory(prefix="cluster-") as name, ExitStack() as stack:
+        with on_core(core):
+            redis = stack.enter_context(running_redis())
+            postgres = stack.enter_context(running_postgres())
+        write_settings(Path(name), redis, postgres, "qalipsis")
+        yield Path(name)
 
 
 def qalipsis(
@@ -110,9 +123,7 @@ class Api:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         try:
-            with urlopen(
-                Request(self._url + path, data, headers, method=method), timeout=30
-            ) as answer:  # fmt: skip
+            with urlopen(Request(self._url + path, data, headers, method=method), timeout=30) as answer:
                 content = answer.read()
         except HTTPError as error:
             raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()}") from error
@@ -138,7 +149,7 @@ class Api:
         self._wait(is_over, timeout_seconds, f"campaign {key} is not over")
         return found
 
-    def _wait(self, is_so: Any, seconds: float, trouble: str) -> None:
+    def _wait(self, is_so: Callable[[], bool], seconds: float, trouble: str) -> None:
         deadline = time.monotonic() + seconds
         while not is_so():
             if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
 """(j) What a head costs while 20 factories with two workers each report 20 steps, once a second.
 
-Redis and PostgreSQL are real, and so is everything of the head but the REST API: the merge, the commit of each
-second with its checkpoint, the answers to heartbeats. The factories are played, and have the other core.
+Redis and PostgreSQL are real, and so is everything of the head but its REST API: the merge, the commit of
+each second with its checkpoint, the answers to heartbeats. The factories are played, on the other core.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.cores import INJECTOR, SERVER, on_core
+from benchmarks.cores import INJECTOR, SERVER
 from benchmarks.figure import Figure, at_most
-from benchmarks.fleet import write_settings
+from benchmarks.fleet import folder_with_services
 from benchmarks.isolated import isolated
 from benchmarks.rest import core_wait_seconds
 from qalipsis.cli.loop import run_on_a_loop
@@ -44,7 +42,6 @@ from qalipsis.head.tenure import Tenure
 from qalipsis.reports.live import Live
 from qalipsis.system_clock import SystemClock
 from qalipsis.wiring import open_transport
-from tests.services.offer import POSTGRES, REDIS
 
 FACTORIES = 20
 WORKERS = 2
@@ -59,10 +56,12 @@ STALL_BOUND_MS = 50.0
 
 
 def measure(is_quick: bool) -> list[Figure]:
-    with services() as folder:
+    with folder_with_services(SERVER) as folder:
         told = drive(folder, FACTORIES, WORKERS, 10 if is_quick else SECONDS, INJECTOR, SERVER)
     return [
-        at_most("longest stretch of CPU that held up the head's loop", told["stall_ms"], "ms", STALL_BOUND_MS),
+        at_most(
+            "longest stretch of CPU that held up the head's loop", told["stall_ms"], "ms", STALL_BOUND_MS
+        ),
         Figure("p99 of the loop's lag", told["lag_p99_ms"], "ms"),
         Figure("its longest lag", told["lag_max_ms"], "ms"),
         Figure("CPU of the head in a second", told["cpu_share"], "%"),
@@ -75,16 +74,6 @@ def measure(is_quick: bool) -> list[Figure]:
     ]
 
 
-@contextmanager
-def services() -> Iterator[Path]:
-    """A folder whose settings lead to a Redis and a PostgreSQL, both on the servers' core."""
-    with TemporaryDirectory(prefix="head-") as folder, ExitStack() as stack:
-        with on_core(SERVER):
-            redis, postgres = (stack.enter_context(offer.taken()) for offer in (REDIS, POSTGRES))
-        write_settings(Path(folder), redis, postgres, f"head_{uuid4().hex[:8]}")
-        yield Path(folder)
-
-
 def drive(
     folder: Path,
     factories: int,
@@ -94,7 +83,12 @@ def drive(
     other_core: int | None = None,
 ) -> dict[str, float]:
     """One campaign: the head in one process, the factories in another."""
-    asked = {"folder": str(folder), "factories": factories, "workers": workers, "seconds": seconds}
+    asked: dict[str, Any] = {
+        "folder": str(folder),
+        "factories": factories,
+        "workers": workers,
+        "seconds": seconds,
+    }
     with ThreadPoolExecutor() as pool:
         head = pool.submit(isolated, "benchmarks.head:driving", core, **asked)
         fleet = pool.submit(isolated, "benchmarks.played_factory:playing", other_core, **asked)
@@ -246,7 +240,11 @@ def differences(found: checkpoint.Checkpoint, live: Tally) -> list[str]:
         ("last second", thawed.aggregate.open_seconds(), live.aggregate.open_seconds()),
     ]
     seen += [
-        (f"{each.scenario}: {each.name}", _figures(each), _figures(thawed.aggregate.step(each.scenario, each.name)))
+        (
+            f"{each.scenario}: {each.name}",
+            _figures(each),
+            _figures(thawed.aggregate.step(each.scenario, each.name)),
+        )
         for each in live.aggregate.steps()
     ]
     return [name for name, one, other in seen if one != other]
@@ -256,4 +254,6 @@ def _figures(step: Any) -> dict[str, Any]:
     names = ("attempted", "successful", "failed", "errors", "statuses", "bytes_sent", "bytes_received")
     own = {name: getattr(step, name) for name in names}
     histograms = {"due": step.from_due, "sent": step.from_sent, **step.phases}
-    return own | {name: (each.count, each.latency(), each.distribution()) for name, each in histograms.items()}
+    return own | {
+        name: (each.count, each.latency(), each.distribution()) for name, each in histograms.items()
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.merging import STEPS, VALUES, ledger, messages, snapshots
@@ -47,11 +46,7 @@ QUIET_SECONDS = 2.5
 
 def playing(folder: str, factories: int, workers: int, seconds: int) -> dict[str, int]:
     """Take part in one campaign with so many factories; for a process of its own."""
-    told = [
-        [tuple(messages(worker, data)) for data, _ in snapshots(kind, seconds)]
-        for kind in range(KINDS)
-        for worker in [kind]
-    ]
+    told = [[tuple(messages(kind, data)) for data, _ in snapshots(kind, seconds)] for kind in range(KINDS)]
     asyncio.run(_play(Path(folder), factories, workers, seconds, told))
     return {"requests": factories * workers * seconds * STEPS * VALUES}
 
@@ -144,8 +139,6 @@ class PlayedFactory:
             await self._carry_out(received.message)
             await self._report(DirectiveDone(directive=received.id))
             if isinstance(received.message, CloseCampaign):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.Event().wait(), 0.5)  # until it is sent
                 self._over.set()
 
     async def _carry_out(self, directive: Directive) -> None:
@@ -167,9 +160,7 @@ class PlayedFactory:
                 kind = (self._number * self._workers + worker) % KINDS
                 for piece in self._told[kind][second]:
                     await self._report(
-                        SnapshotTaken(
-                            worker=worker, piece=piece.piece, pieces=piece.pieces, data=piece.data
-                        )
+                        SnapshotTaken(worker=worker, piece=piece.piece, pieces=piece.pieces, data=piece.data)
                     )
         await asyncio.sleep(QUIET_SECONDS)
         await self._report(ScenarioEnded(scenario=SCENARIO, at=time.time()))

@@ -1,4 +1,4 @@
-"""A short form of the benchmark: that the head counts everything, and that its last checkpoint holds all of it."""
+"""A short form of the benchmark: the head counts everything, and its last checkpoint holds all of it."""
 
 from __future__ import annotations
 
