@@ -7,7 +7,19 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import assigning, memory, merging, records, rest, starts, steps, throughput, workers
+from benchmarks import (
+    assigning,
+    cluster,
+    head,
+    memory,
+    merging,
+    records,
+    rest,
+    starts,
+    steps,
+    throughput,
+    workers,
+)
 from benchmarks.figure import Figure
 from benchmarks.results import record, table
 
@@ -21,6 +33,8 @@ BENCHMARKS: Mapping[str, Callable[[bool], list[Figure]]] = {
     "merging": merging.measure,
     "assigning": assigning.measure,
     "rest": rest.measure,
+    "head": head.measure,
+    "cluster": cluster.measure,
 }
 RESULTS = Path(__file__).with_name("results.json")
 

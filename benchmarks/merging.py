@@ -52,7 +52,7 @@ def measure(is_quick: bool) -> list[Figure]:
 
 def merging(seconds: int) -> dict[str, float]:
     """Every worker tells of every second; the head hears all workers of one second, then closes it."""
-    snapshots = [list(_snapshots(worker, seconds)) for worker in range(WORKERS)]
+    snapshots = [list(snapshots(worker, seconds)) for worker in range(WORKERS)]
     senders = [Sender(f"factory-{number}", 1) for number in range(FACTORIES)]
     tally = Tally()
     for sender in senders:
@@ -65,7 +65,7 @@ def merging(seconds: int) -> dict[str, float]:
             sender.encode(message, "campaign")[1]
             for sender in senders
             for worker in range(WORKERS)
-            for message in _messages(worker, snapshots[worker][t][0])
+            for message in messages(worker, snapshots[worker][t][0])
         ]
         largest = max(largest, *map(len, bodies))
         before = time.process_time()
@@ -98,13 +98,13 @@ def _hear(tally: Tally, bodies: list[bytes]) -> None:
             tally.add(place, msgspec.msgpack.decode(b"".join(pieces.pop(place)), type=Snapshot))
 
 
-def _messages(worker: int, data: bytes) -> Iterator[SnapshotTaken]:
+def messages(worker: int, data: bytes) -> Iterator[SnapshotTaken]:
     pieces = [data[first : first + PIECE_BYTES] for first in range(0, len(data), PIECE_BYTES)]
     for number, piece in enumerate(pieces):
         yield SnapshotTaken(worker=worker, piece=number, pieces=len(pieces), data=piece)
 
 
-def _snapshots(worker: int, seconds: int) -> Iterator[tuple[bytes, float]]:
+def snapshots(worker: int, seconds: int) -> Iterator[tuple[bytes, float]]:
     """What a worker's meters make of log-normal responses, and the CPU seconds it takes to freeze them."""
     random = np.random.default_rng(worker)
     meters = WorkerMeters()
@@ -122,7 +122,7 @@ def _snapshots(worker: int, seconds: int) -> Iterator[tuple[bytes, float]]:
         cost = time.process_time() - before
         snapshot = msgspec.structs.replace(
             snapshot,
-            ledgers={"shop": _ledger((t + 1) * STEPS * VALUES)},
+            ledgers={"shop": ledger((t + 1) * STEPS * VALUES)},
             health=WorkerHealth(cpu=0.5, loop_lag_p99_s=0.001, loop_lag_max_s=0.002),
         )
         before = time.process_time()
@@ -147,7 +147,7 @@ def _records(random: np.random.Generator, step: int, at: float) -> NDArray[Any]:
     return records
 
 
-def _ledger(requests: int) -> tuple[int, ...]:
+def ledger(requests: int) -> tuple[int, ...]:
     counts = [0] * len(Slot)
     counts[Slot.MINIONS_STARTED] = counts[Slot.MINIONS_SCHEDULED] = 1_000
     counts[Slot.REQUESTS_ATTEMPTED] = counts[Slot.REQUESTS_OK] = requests

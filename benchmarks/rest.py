@@ -87,7 +87,7 @@ def at(ordered: list[float], rank: int) -> float:
     return quantiles(ordered, n=100, method="inclusive")[rank - 1]
 
 
-def core_wait_seconds(pid: int) -> float:
+def core_wait_seconds(pid: int | str) -> float:
     """How long the loop of a process could have run, had other processes not had the cores."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 

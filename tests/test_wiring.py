@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from qalipsis.cluster import topics
+from qalipsis.cluster.inbox import Inbox
+from qalipsis.cluster.memory import MemoryTransport
+from qalipsis.cluster.messages import PROTOCOL, Handshake, Shutdown
 from qalipsis.config.loader import load
 from qalipsis.errors import (
     CampaignRefused,
@@ -22,9 +26,15 @@ from qalipsis.errors import (
     ServiceUnavailable,
 )
 from qalipsis.factory import supervisor
+from qalipsis.head.memory_directory import MemoryDirectory
+from qalipsis.head.memory_store import MemoryStore
+from qalipsis.head.office import Office
+from qalipsis.head.reception import Reception
+from qalipsis.head.roster import Roster
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
-from qalipsis.wiring import Run, RunRequest, open_run
+from qalipsis.system_clock import SystemClock
+from qalipsis.wiring import Head, Run, RunRequest, open_run
 
 QUIET = """
     from qalipsis import profile, scenario
@@ -542,3 +552,27 @@ async def test_a_profile_that_breaks_refuses_the_campaign_whatever_runs_beside_i
     """
     with pytest.raises(CampaignRefused, match=r"scenarios\.py:5: define: the function returned 'x'"):
         await case.run(source, "factory.workers=1")
+
+
+async def test_who_starts_the_next_head_does_not_find_the_factories_that_were_dismissed() -> None:
+    clock, transport = SystemClock(), MemoryTransport()
+    directory, store = MemoryDirectory(clock), MemoryStore(clock)
+    office = Office(
+        head="head",
+        transport=transport,
+        store=store,
+        directory=directory,
+        roster=Roster(directory),
+        clock=clock,
+        heartbeat_s=1.0,
+        lease_s=15.0,
+        claim_lease_s=3.0,
+    )
+    handshake = Handshake(node="eu-1", protocol=PROTOCOL, version="1", workers=1, scenarios=())
+    await directory.register(handshake, 7)
+    nothing: Any = None
+    await Head(office, Reception(office, 1), nothing, nothing, nothing).dismiss_factories()
+    assert await directory.factories() == ()
+    async for received in Inbox(transport, topics.node("eu-1", 7)).messages():
+        assert isinstance(received.message, Shutdown)
+        break

@@ -252,6 +252,8 @@ class Head:
             if each.is_fresh:
                 farewell = Shutdown(reason="the campaign that it was started for is over")
                 await publisher.say(topics.node(each.node, each.incarnation), farewell)
+                # Nobody may be left to read its own farewell, and the next head would count on it.
+                await self._office.directory.leave(each.node, each.incarnation)
 
 
 @asynccontextmanager

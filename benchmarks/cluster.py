@@ -1,0 +1,115 @@
+"""(k) What one worker of a cluster sends, held against one of `qalipsis run`, on the same nginx.
+
+The load is that of `throughput`: as fast as it goes, several requests per pass. Standalone, parent and worker
+share the injector's core; in the cluster the factory's supervisor and its worker do. What is elsewhere in a
+real cluster, the head, Redis and PostgreSQL, has a third core, or that of nginx where there are only two.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from uuid import uuid4
+
+from benchmarks.campaign import SCENARIOS, CampaignRun, children, cpu_seconds, run_campaign, watch
+from benchmarks.cores import INJECTOR, OTHERS, SERVER
+from benchmarks.figure import Figure, at_least
+from benchmarks.fleet import FactoryPlan, folder_with_services, qalipsis, running_factories
+from benchmarks.nginx import nginx
+from benchmarks.throughput import EDGES_SECONDS, LOOP, checked
+from benchmarks.wrk import CONNECTIONS
+
+ALTERNATIONS = 7
+SCENARIO = SCENARIOS / "passes.py"
+TIMEOUT_SECONDS = 120.0
+
+
+@dataclass(slots=True)
+class Spent:
+    """CPU seconds of a parent and of its workers, as last seen."""
+
+    parent: float = 0.0
+    workers: dict[int, float] = field(default_factory=dict)
+
+    def look(self, pid: int) -> None:
+        self.parent = max(self.parent, cpu_seconds(pid))
+        for child in children(pid):
+            self.workers[child] = max(self.workers.get(child, 0.0), cpu_seconds(child))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One campaign, and what its injector spent."""
+
+    run: CampaignRun
+    spent: Spent
+
+    @property
+    def rate(self) -> float:
+        return self.run.steady_rate
+
+    @property
+    def worker_us(self) -> float:
+        return 1e6 * sum(self.spent.workers.values()) / self.run.requests
+
+    @property
+    def injector_us(self) -> float:
+        return self.worker_us + 1e6 * self.spent.parent / self.run.requests
+
+
+def measure(is_quick: bool) -> list[Figure]:
+    seconds = 4 if is_quick else 8
+    alone: list[Measured] = []
+    fleet: list[Measured] = []
+    with nginx(core=SERVER) as server, folder_with_services(OTHERS) as folder:
+        properties = {
+            "target.url": server.url,
+            "bench.minions": CONNECTIONS,
+            "bench.duration": f"{seconds + EDGES_SECONDS}s",
+            "bench.requests-per-pass": LOOP,
+        }
+        for turn in range(1 if is_quick else ALTERNATIONS):
+            sides = [(alone, run_alone), (fleet, run_in_cluster)]
+            for measured, run in sides if turn % 2 == 0 else reversed(sides):
+                measured.append(run(folder, properties))
+    rates = [one.rate / other.rate for one, other in zip(fleet, alone, strict=True)]
+    costs = [other.worker_us / one.worker_us for one, other in zip(fleet, alone, strict=True)]
+    return [
+        at_least("worker of a cluster / standalone, requests per second, median", median(rates), "×", 0.95),
+        Figure("… worst", min(rates), "×"),
+        Figure("… best", max(rates), "×"),
+        at_least(
+            "worker of a cluster / standalone, requests per CPU second, median", median(costs), "×", 0.95
+        ),
+        Figure("cluster", median(each.rate for each in fleet), "requests/s"),
+        Figure("standalone", median(each.rate for each in alone), "requests/s"),
+        Figure("cluster, CPU of the worker", median(each.worker_us for each in fleet), "µs/request"),
+        Figure("standalone, CPU of the worker", median(each.worker_us for each in alone), "µs/request"),
+        Figure("cluster, worker and supervisor", median(each.injector_us for each in fleet), "µs/request"),
+        Figure("standalone, worker and parent", median(each.injector_us for each in alone), "µs/request"),
+    ]
+
+
+def run_alone(folder: Path, properties: dict[str, object]) -> Measured:
+    spent = Spent()
+    run = run_campaign(SCENARIO, properties, core=INJECTOR, while_running=spent.look)
+    return Measured(checked(run), spent)
+
+
+def run_in_cluster(folder: Path, properties: dict[str, object]) -> Measured:
+    """A factory with one worker, and a head that runs one campaign on it and ends with its exit code."""
+    spent = Spent()
+    reports = folder / f"reports-{uuid4().hex[:8]}"
+    plan = FactoryPlan(node=f"bench-{uuid4().hex[:8]}")
+    with running_factories(folder, SCENARIO, [plan], properties, core=INJECTOR) as [factory]:
+        head = qalipsis(
+            folder, "head", "--autostart", "--report-dir", str(reports), output="head.txt", core=OTHERS
+        )
+        used = watch(head, TIMEOUT_SECONDS, lambda pid: spent.look(factory.pid))
+    output, report = (folder / "head.txt").read_text(errors="replace"), reports / "report.json"
+    if not report.exists():
+        raise RuntimeError(f"the head ended with code {head.returncode}, no report:\n{output}")
+    run = CampaignRun(json.loads(report.read_bytes()), int(head.returncode), output, *used)
+    return Measured(checked(run), spent)
