@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
-import msgspec
 import pytest
 
 from qalipsis.cluster import topics
+from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.messages import (
     AbortCampaign,
     DeclareMinions,
@@ -17,20 +17,18 @@ from qalipsis.cluster.messages import (
     LeaseEnded,
     Message,
     RestartMinions,
-    SnapshotTaken,
     StartMinions,
     StopScenario,
     StopWanted,
     WarmUp,
 )
-from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.errors import ServiceUnavailable
 from qalipsis.head.campaign import OnFactoryLoss
 from qalipsis.metrics.ledger import Books
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.model import Report
-from tests.head.stage import LEASE, SHOP, Stage, WalkingFactory, virtual
+from tests.head.stage import LEASE, Stage, WalkingFactory, virtual
 
 MINIONS = 60
 LONG = ScenarioDescriptor(name="shop", minions=MINIONS, profile="immediate")
@@ -39,12 +37,12 @@ LONG = ScenarioDescriptor(name="shop", minions=MINIONS, profile="immediate")
 class Fleet(Stage):
     """Three factories with two workers each, and as many minions of `shop` on each of them."""
 
-    def __init__(self, *, seconds: int = 8, zones: tuple[str | None, ...] = (None,) * 3, **request: Any) -> None:
+    def __init__(
+        self, *, seconds: int = 8, zones: tuple[str | None, ...] = (None,) * 3, **request: Any
+    ) -> None:
         super().__init__(LONG, lease=LEASE, required_factories=3, **request)
         self.nodes = {
-            node: WalkingFactory(
-                self.transport, LONG, node=node, zone=zone, workers=2, seconds=seconds
-            )
+            node: WalkingFactory(self.transport, LONG, node=node, zone=zone, workers=2, seconds=seconds)
             for node, zone in zip("abc", zones, strict=True)
         }
         self.factory, *self.others = self.nodes.values()

@@ -15,6 +15,7 @@ from qalipsis.head.campaign_configuration import CampaignConfiguration, from_kep
 from qalipsis.head.campaign_list import CampaignRecord, NewCampaign
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.live_stream import StateEntered
+from qalipsis.head.memory_store import MemoryStore
 from qalipsis.head.orchestrator import Orchestrator
 from qalipsis.head.ownership import Claim, Commit
 from qalipsis.head.reception import Reception
@@ -22,7 +23,6 @@ from qalipsis.head.service import CampaignService, UnknownCampaign
 from qalipsis.head.zones import Zone
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.live import Live
-from qalipsis.head.memory_store import MemoryStore
 from tests.head.api.desk import Desk
 from tests.head.api.desk import configuration as desk_configuration
 from tests.head.stage import LEASE, MortalStore, Stage, WalkingFactory, clock_of_loop, virtual
