@@ -39,6 +39,7 @@ from qalipsis.reports.live import Live, LiveStep
 from qalipsis.reports.model import Report
 from qalipsis.system_clock import SystemClock
 from qalipsis.testing.store import sample_report
+from qalipsis.testing.virtual_clock import VirtualClock
 
 AT = 1_700_000_000.0
 BASE = "http://127.0.0.1:8400"
@@ -129,7 +130,7 @@ class Desk:
         now = utc_now if clock is None else partial(_moment_of, clock)
         clock = clock or SystemClock()
         # The factory is always there, however the test turns the clock.
-        directory = MemoryDirectory(SystemClock())
+        directory = MemoryDirectory(VirtualClock())
         self.office = Office(
             head=head,
             transport=MemoryTransport(),
