@@ -256,7 +256,7 @@ class Session:
                     # The lease is renewed elsewhere, by the head of a campaign among its directives.
                     self._round_trip = max(0.0, self._clock.epoch(self._clock.now()) - message.clock)
                 case Shutdown():
-                    _log.warning("the factory ends, as a head says: %s", message.reason)
+                    _log.info("the factory ends, as a head says: %s", message.reason)
                     self.stop(is_hard=False)
                 case AssignFactory():
                     await self._until_free(received.campaign)
