@@ -177,6 +177,9 @@ class Session:
         self._introduce()
         done, _ = await asyncio.wait([self._terms], timeout=timeout_seconds)
         if not done:
+            # A head that comes later must not count on who has given up.
+            self._presence.say(topics.HANDSHAKE, Farewell())
+            await self._presence.wait_empty(LAST_WORDS_SECONDS)
             raise ServiceUnavailable(
                 f"no head has answered the handshake within {timeout_seconds:g} s: it waits in the topic "
                 f"`{topics.HANDSHAKE}` of {self._broker}; start a head there, or correct the address"

@@ -15,8 +15,8 @@ LOOK_SECONDS: Final = 0.25
 async def muster(office: Office, request: CampaignRequest) -> Fleet:
     """The campaign's fleet, reserved for it.
 
-    Raises FactoriesMissing when too few factories come in time, NoFactoryFree when they work for others all the
-    time, and CampaignRefused or ScenarioErrors for what waiting would not change.
+    Raises FactoriesMissing when too few factories come in time, NoFactoryFree when they work for others all
+    the time, and CampaignRefused or ScenarioErrors for what waiting would not change.
     """
     deadline = office.clock.now() + request.factories_timeout
     while True:
