@@ -37,6 +37,10 @@ class FactoryError(QalipsisError):
     """A factory or one of its workers could not do what was asked."""
 
 
+class FactoriesMissing(FactoryError):
+    """Too few factories came in time."""
+
+
 class FactoryRefused(FactoryError):
     """No head takes this factory as it is: the message says what to change."""
 

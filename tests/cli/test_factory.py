@@ -79,6 +79,7 @@ async def test_without_a_head_the_broker_and_the_topic_are_named(redis_server: R
         _, err = await head.output()
         assert head.process.returncode == 69
         assert f"`handshake` of Redis at {redis_server.address}" in err
+        await head.hears(Farewell)
 
 
 def test_a_wrong_password_is_told_without_showing_it(redis_server: Redis, tmp_path: Path) -> None:

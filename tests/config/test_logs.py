@@ -42,6 +42,16 @@ def test_text_for_people_names_level_and_logger(log: logging.Logger) -> None:
     assert stream.getvalue().endswith(" DEBUG   qalipsis.scenario: hello\n")
 
 
+def test_people_are_told_what_happens_without_more_ado(log: logging.Logger) -> None:
+    stream = StringIO()
+    set_up_logging(Logging(format="text"), stream, usual="INFO")
+    log.info("it runs")
+    log.warning("it is slow")
+    runs, slow = stream.getvalue().splitlines()
+    assert runs[8:] == " it runs"
+    assert slow[8:] == " WARNING it is slow"
+
+
 def test_off_logs_nothing(log: logging.Logger) -> None:
     stream = StringIO()
     set_up_logging(Logging(level="OFF"), stream)

@@ -8,6 +8,7 @@ from typing import Protocol
 from qalipsis.errors import (
     CampaignRefused,
     ConfigurationError,
+    FactoriesMissing,
     FactoryRefused,
     QalipsisError,
     ScenarioErrors,
@@ -34,6 +35,7 @@ OF_ERRORS: tuple[tuple[type[QalipsisError], ExitCode], ...] = (
     (ConfigurationError, ExitCode.USAGE),
     (CampaignRefused, ExitCode.USAGE),
     (FactoryRefused, ExitCode.USAGE),
+    (FactoriesMissing, ExitCode.UNAVAILABLE),
     (ScenarioErrors, ExitCode.NO_SCENARIO),
     (ServiceRefused, ExitCode.USAGE),
     (ServiceUnavailable, ExitCode.UNAVAILABLE),

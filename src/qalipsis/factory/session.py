@@ -180,6 +180,9 @@ class Session:
         self._introduce()
         done, _ = await asyncio.wait([self._terms], timeout=timeout_seconds)
         if not done:
+            # A head that comes later must not count on who has given up.
+            self._presence.say(topics.HANDSHAKE, Farewell())
+            await self._presence.wait_empty(LAST_WORDS_SECONDS)
             raise ServiceUnavailable(
                 f"no head has answered the handshake within {timeout_seconds:g} s: it waits in the topic "
                 f"`{topics.HANDSHAKE}` of {self._broker}; start a head there, or correct the address"
@@ -268,7 +271,7 @@ class Session:
                     if self._engagement is not None and self._engagement.campaign == message.campaign:
                         await self._engagement.forget()
                 case Shutdown():
-                    _log.warning("the factory ends, as a head says: %s", message.reason)
+                    _log.info("the factory ends, as a head says: %s", message.reason)
                     self.stop(is_hard=False)
                 case AssignFactory():
                     await self._until_free(received.campaign)

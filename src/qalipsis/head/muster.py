@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from qalipsis.errors import FactoryError
+from qalipsis.errors import FactoriesMissing
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.fleet import Fleet, NoFactoryFree, choose
 from qalipsis.head.office import Office
@@ -17,8 +17,8 @@ LOOK_SECONDS: Final = 0.25
 async def muster(office: Office, request: CampaignRequest) -> Fleet:
     """The campaign's fleet, reserved for it.
 
-    Raises FactoryError when too few factories come in time, NoFactoryFree when they work for others all the
-    time, and CampaignRefused or ScenarioErrors for what waiting would not change.
+    Raises FactoriesMissing when too few factories come in time, NoFactoryFree when they work for others all
+    the time, and CampaignRefused or ScenarioErrors for what waiting would not change.
     """
     deadline = office.clock.now() + request.factories_timeout
     while True:
@@ -26,7 +26,7 @@ async def muster(office: Office, request: CampaignRequest) -> Fleet:
         there = [each for each in office.roster.factories.values() if each.is_fresh]
         late: Exception
         if len(there) < request.required_factories:
-            late = FactoryError(
+            late = FactoriesMissing(
                 f"{len(there)} of the {request.required_factories} required factories came within "
                 f"{request.factories_timeout:g} s: start the others, or lower campaign.required-factories"
             )

@@ -69,6 +69,7 @@ class Reception:
         self._leaving: dict[str, str] = {}
         """The campaign of a node that was over when it was heard last."""
         self._offsets = ClockOffsets()
+        self._listens_since = 0.0
         self._is_undecided = asyncio.Event()
 
     async def serve(self) -> None:
@@ -118,6 +119,7 @@ class Reception:
             each.node: (each.incarnation, now - each.silence_s)
             for each in await patiently(self._office.directory.factories)
         }
+        self._listens_since = now
 
     async def _receive(self, inbox: Inbox) -> None:
         async for received in inbox.messages():
@@ -183,6 +185,8 @@ class Reception:
             await self._say(node, incarnation, HandshakeWanted())
             return
         now = self._clock.now()
+        if now - self._listens_since < self._office.heartbeat_s / 2:
+            return  # it may have waited here for long: whoever lives says the next one soon
         self._known[node] = incarnation, now
         # Here, for it is written down later.
         self._offsets.add(node, heartbeat.clock, self._clock.epoch(now), heartbeat.rtt_s)
@@ -205,8 +209,7 @@ class Reception:
         if self._known.get(node, (None,))[0] == incarnation:
             del self._known[node]
             self._beats.pop(node, None)
-        doubt = self._doubts.get(node)
-        if doubt is not None and doubt.incarnation == incarnation:
+        if node in self._doubts and self._doubts[node].incarnation == incarnation:
             del self._doubts[node]
         await patiently(lambda: self._office.directory.leave(node, incarnation))
         await self._office.transport.remove(topics.node(node, incarnation))

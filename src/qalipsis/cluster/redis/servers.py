@@ -71,8 +71,8 @@ class Servers:
         except Passing as error:
             await self.aclose()
             raise ServiceUnavailable(
-                f"{error}; see that it runs and that this machine may reach it, or correct redis.uri "
-                f"(redis.uris of a cluster); {_scheme_hint(self.address)}"
+                f"{error}; see that it runs and lets {self.address.who} in from this machine, or correct "
+                f"redis.uri (redis.uris of a cluster); {_scheme_hint(self.address)}"
             ) from error
         except BaseException:
             await self.aclose()
