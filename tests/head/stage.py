@@ -224,9 +224,7 @@ class PlayedFactory:
     async def _live(self) -> None:
         await self.introduce(self.handshake)
         self.spawn(self._beat())
-        async for received in Inbox(
-            self._transport, topics.node(self.node, self.incarnation)
-        ).messages():
+        async for received in Inbox(self._transport, topics.node(self.node, self.incarnation)).messages():
             match received.message:
                 case HeartbeatReply():
                     self.presence_replies.append(received.message)

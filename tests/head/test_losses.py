@@ -39,12 +39,12 @@ LONG = ScenarioDescriptor(name="shop", minions=MINIONS, profile="immediate")
 class Fleet(Stage):
     """Three factories with two workers each, and as many minions of `shop` on each of them."""
 
-    def __init__(self, *, seconds: int = 8, zones: tuple[str | None, ...] = (None,) * 3, **request: Any) -> None:
+    def __init__(
+        self, *, seconds: int = 8, zones: tuple[str | None, ...] = (None,) * 3, **request: Any
+    ) -> None:
         super().__init__(LONG, lease=LEASE, required_factories=3, **request)
         self.nodes = {
-            node: WalkingFactory(
-                self.transport, LONG, node=node, zone=zone, workers=2, seconds=seconds
-            )
+            node: WalkingFactory(self.transport, LONG, node=node, zone=zone, workers=2, seconds=seconds)
             for node, zone in zip("abc", zones, strict=True)
         }
         self.factory, *self.others = self.nodes.values()

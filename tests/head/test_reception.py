@@ -87,7 +87,9 @@ async def test_a_factory_of_another_protocol_is_refused_by_name(protocol: int) -
         await asyncio.sleep(5)
         (refused,) = factory.heard
         assert isinstance(refused, HandshakeRefused)
-        assert refused.reason.startswith(f"factory node speaks protocol {protocol} (version 9.9), this head 1")
+        assert refused.reason.startswith(
+            f"factory node speaks protocol {protocol} (version 9.9), this head 1"
+        )
         assert "install the same version" in refused.reason
         assert await hall.known() == {}
     await hall.close()

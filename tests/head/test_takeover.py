@@ -85,7 +85,9 @@ async def test_wherever_a_head_dies_nothing_is_lost_or_doubled(
     assert stage.store.reports["c-1"] == report
     for factory in (stage.a, stage.b):
         kinds = factory.heard_kinds()
-        assert [kinds.count(kind) for kind in (AssignFactory, DeclareMinions, WarmUp, StartMinions)] == [1] * 4
+        assert [kinds.count(kind) for kind in (AssignFactory, DeclareMinions, WarmUp, StartMinions)] == [
+            1
+        ] * 4
     assert sum(second.offered_per_s for second in report.timeline) == 4 * MINIONS
 
 
