@@ -12,6 +12,7 @@ from qalipsis.cluster import topics
 from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.messages import (
     AbortCampaign,
+    CloseCampaign,
     DeclareMinions,
     Fault,
     LeaseEnded,
@@ -25,6 +26,8 @@ from qalipsis.cluster.messages import (
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.errors import ServiceUnavailable
 from qalipsis.head.campaign import OnFactoryLoss
+from qalipsis.head.scenario_request import ScenarioRequest
+from qalipsis.head.zones import Zone
 from qalipsis.metrics.ledger import Books
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.model import Report
@@ -186,9 +189,6 @@ async def test_whoever_wants_no_campaign_without_all_stops_it_softly() -> None:
 
 @virtual
 async def test_what_nobody_of_the_zone_can_take_over_is_named() -> None:
-    from qalipsis.head.scenario_request import ScenarioRequest
-    from qalipsis.head.zones import Zone
-
     stage = Fleet(
         zones=("east", "west", "west"),
         scenarios={"shop": ScenarioRequest(minions=MINIONS, zones={"east": 50, "west": 50})},
@@ -275,8 +275,6 @@ async def test_a_factory_that_is_lost_before_the_start_fails_the_campaign(kind: 
 @virtual
 async def test_a_lost_factory_while_the_campaign_is_closed_keeps_nobody_waiting() -> None:
     stage = Fleet()
-    from qalipsis.cluster.messages import CloseCampaign
-
     stage.nodes["c"].on[CloseCampaign] = lambda: stage.nodes["c"].kill() or []  # type: ignore[func-returns-value]
     report = await stage.play()
     assert_closes(report)

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from qalipsis.cluster.accompanied import accompanied
-from qalipsis.errors import CampaignRefused
+from qalipsis.errors import CampaignRefused, ServiceUnavailable
 from qalipsis.head.campaign_configuration import CampaignConfiguration, from_kept
-from qalipsis.head.campaign_list import CampaignRecord, NewCampaign
+from qalipsis.head.campaign_list import CampaignRecord, NewCampaign, moment
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.live_stream import StateEntered
 from qalipsis.head.memory_store import MemoryStore
@@ -78,8 +78,6 @@ class Cluster(Stage):
 
     @property
     def now(self) -> Any:
-        from qalipsis.head.campaign_list import moment
-
         return moment(self.clock.epoch(self.clock.now()))
 
     def open_head(self, name: str) -> Head:
@@ -333,8 +331,6 @@ async def test_what_another_version_left_behind_is_given_up_by_name() -> None:
 
 @virtual
 async def test_a_store_that_is_away_for_a_while_costs_nothing() -> None:
-    from qalipsis.errors import ServiceUnavailable
-
     async with open_cluster(seconds=20) as (cluster, first, _second):
         key = await first.start()
         await cluster.until(key, "RUNNING")
