@@ -82,6 +82,14 @@ def clock_of_loop() -> LoopClock:
     return LoopClock(cast("VirtualLoop", asyncio.get_running_loop()))
 
 
+async def until(holds: Callable[[], object]) -> None:
+    """Until it does, looked at twenty times a second."""
+    while True:
+        if holds():
+            return
+        await asyncio.sleep(0.05)
+
+
 def row(**given: int) -> tuple[int, ...]:
     counts = [0] * SLOTS
     for name, value in given.items():
@@ -488,7 +496,9 @@ class Stage:
         await asyncio.wait([first])
         if (report := self.store.reports.get(self.request.key)) is not None:
             return report
-        while self.request.key not in await self.store.claimable():
+        while True:
+            if self.request.key in await self.store.claimable():
+                break
             await asyncio.sleep(0.1)
         return await self.conduct(self.office_of("second"))
 

@@ -12,6 +12,7 @@ from qalipsis.cluster import topics
 from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.messages import (
     AbortCampaign,
+    CloseCampaign,
     DeclareMinions,
     Fault,
     LeaseEnded,
@@ -25,10 +26,12 @@ from qalipsis.cluster.messages import (
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.errors import ServiceUnavailable
 from qalipsis.head.campaign import OnFactoryLoss
+from qalipsis.head.scenario_request import ScenarioRequest
+from qalipsis.head.zones import Zone
 from qalipsis.metrics.ledger import Books
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.model import Report
-from tests.head.stage import LEASE, Stage, WalkingFactory, virtual
+from tests.head.stage import LEASE, Stage, WalkingFactory, until, virtual
 
 MINIONS = 60
 LONG = ScenarioDescriptor(name="shop", minions=MINIONS, profile="immediate")
@@ -49,8 +52,7 @@ class Fleet(Stage):
 
     async def at(self, second: float) -> None:
         """Until so many seconds after the start."""
-        while not any(live.state == "RUNNING" for live in self.lives):
-            await asyncio.sleep(0.05)
+        await until(lambda: any(live.state == "RUNNING" for live in self.lives))
         assert self.started is not None
         await asyncio.sleep(max(0.0, self.started + second - self.clock.now()))
 
@@ -106,12 +108,10 @@ async def test_the_minions_of_a_lost_factory_are_started_again_once_its_lease_ha
         nonlocal lost_at, restarted_at
         await stage.at(3.5)
         stage.nodes["a"].kill()
-        while not stage.orchestrator or not stage.orchestrator._campaign.lost:
-            await asyncio.sleep(0.05)
+        await until(lambda: stage.orchestrator and stage.orchestrator._campaign.lost)
         lost_at = stage.clock.now()
         assert lost_at - (stage.started or 0.0) < 3.5 + 3.0
-        while RestartMinions not in stage.nodes["b"].heard_kinds():
-            await asyncio.sleep(0.05)
+        await until(lambda: RestartMinions in stage.nodes["b"].heard_kinds())
         restarted_at = stage.clock.now()
 
     report = await stage.play_with(happening())
@@ -189,9 +189,6 @@ async def test_whoever_wants_no_campaign_without_all_stops_it_softly() -> None:
 
 @virtual
 async def test_what_nobody_of_the_zone_can_take_over_is_named() -> None:
-    from qalipsis.head.scenario_request import ScenarioRequest
-    from qalipsis.head.zones import Zone
-
     stage = Fleet(
         zones=("east", "west", "west"),
         scenarios={"shop": ScenarioRequest(minions=MINIONS, zones={"east": 50, "west": 50})},
@@ -236,8 +233,7 @@ async def test_who_took_over_and_is_lost_as_well_is_replaced_too() -> None:
     async def happening() -> None:
         await stage.at(3.5)
         stage.nodes["a"].kill()
-        while RestartMinions not in stage.nodes["b"].heard_kinds():
-            await asyncio.sleep(0.05)
+        await until(lambda: RestartMinions in stage.nodes["b"].heard_kinds())
         await asyncio.sleep(2.5)
         stage.nodes["b"].kill()
 
@@ -279,8 +275,6 @@ async def test_a_factory_that_is_lost_before_the_start_fails_the_campaign(kind: 
 @virtual
 async def test_a_lost_factory_while_the_campaign_is_closed_keeps_nobody_waiting() -> None:
     stage = Fleet()
-    from qalipsis.cluster.messages import CloseCampaign
-
     stage.nodes["c"].on[CloseCampaign] = lambda: stage.nodes["c"].kill() or []  # type: ignore[func-returns-value]
     report = await stage.play()
     assert_closes(report)
@@ -344,8 +338,7 @@ async def test_a_factory_that_leaves_is_replaced_at_once_and_by_its_own_figures(
         left_at = stage.clock.now()
         await a.say(a.final())
         a.is_silent = True
-        while RestartMinions not in stage.nodes["b"].heard_kinds():
-            await asyncio.sleep(0.05)
+        await until(lambda: RestartMinions in stage.nodes["b"].heard_kinds())
         waited = stage.clock.now() - left_at
 
     report = await stage.play_with(happening())
@@ -378,8 +371,7 @@ async def test_the_minions_of_a_lost_worker_are_started_again_at_once() -> None:
         await stage.at(3.5)
         died_at = stage.clock.now()
         await a.say(died(a, 0))
-        while RestartMinions not in a.heard_kinds():
-            await asyncio.sleep(0.05)
+        await until(lambda: RestartMinions in a.heard_kinds())
         waited = stage.clock.now() - died_at
 
     report = await stage.play_with(happening())

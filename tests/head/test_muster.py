@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from qalipsis.cluster.messages import PROTOCOL, Handshake
+from qalipsis.cluster.messages import PROTOCOL, Handshake, Heartbeat
 from qalipsis.errors import CampaignRefused, FactoryError
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.directory import Beat
@@ -24,8 +24,6 @@ async def come(stage: Stage, node: str, **more: Any) -> None:
 
 
 async def beat(stage: Stage, *nodes: str) -> None:
-    from qalipsis.cluster.messages import Heartbeat
-
     while True:
         await asyncio.sleep(1)
         for node in nodes:

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from qalipsis.cluster.accompanied import accompanied
-from qalipsis.errors import CampaignRefused
+from qalipsis.errors import CampaignRefused, ServiceUnavailable
 from qalipsis.head.campaign_configuration import CampaignConfiguration, from_kept
-from qalipsis.head.campaign_list import CampaignRecord, NewCampaign
+from qalipsis.head.campaign_list import CampaignRecord, NewCampaign, moment
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.live_stream import StateEntered
 from qalipsis.head.memory_store import MemoryStore
@@ -78,8 +78,6 @@ class Cluster(Stage):
 
     @property
     def now(self) -> Any:
-        from qalipsis.head.campaign_list import moment
-
         return moment(self.clock.epoch(self.clock.now()))
 
     def open_head(self, name: str) -> Head:
@@ -94,13 +92,17 @@ class Cluster(Stage):
     async def until(self, key: str, *states: str) -> CampaignRecord:
         """Once the campaign is in one of these states."""
         async with asyncio.timeout(120):
-            while (record := await self.record(key)).state not in states:
+            while True:
+                if (record := await self.record(key)).state in states:
+                    break
                 await asyncio.sleep(0.05)
         return record
 
     async def until_owned(self, key: str, head: str) -> None:
         async with asyncio.timeout(120):
-            while (await self.record(key)).owner != head:
+            while True:
+                if (await self.record(key)).owner == head:
+                    break
                 await asyncio.sleep(0.05)
 
     def owner(self, record: CampaignRecord) -> tuple[Head, Head]:
@@ -155,7 +157,9 @@ async def test_the_campaign_of_a_dead_head_goes_on_at_the_other_one(state: str) 
         other.store.fatal = None
         await dying.die()
         async with asyncio.timeout(5):
-            while (await cluster.record(key)).epoch == 1:
+            while True:
+                if (await cluster.record(key)).epoch != 1:
+                    break
                 await asyncio.sleep(0.05)
         await cluster.until(key, "COMPLETED")
         report = await other.service.report(key)
@@ -166,7 +170,7 @@ async def test_the_campaign_of_a_dead_head_goes_on_at_the_other_one(state: str) 
 
 @virtual
 async def test_a_campaign_outlives_one_head_after_the_other() -> None:
-    async with open_cluster(seconds=40) as (cluster, first, second):
+    async with open_cluster(seconds=40) as (cluster, first, _second):
         key = await first.start()
         for number in range(4):
             record = await cluster.until(key, "RUNNING")
@@ -175,7 +179,9 @@ async def test_a_campaign_outlives_one_head_after_the_other() -> None:
             await owner.die()
             cluster.open_head(f"another {number}")
             async with asyncio.timeout(10):
-                while (await cluster.record(key)).owner in (owner.name, None):
+                while True:
+                    if (await cluster.record(key)).owner not in (owner.name, None):
+                        break
                     await asyncio.sleep(0.05)
         await cluster.until(key, "COMPLETED")
         report = await cluster.heads[-1].service.report(key)
@@ -186,7 +192,7 @@ async def test_a_campaign_outlives_one_head_after_the_other() -> None:
 @pytest.mark.parametrize("is_hard", [False, True])
 @virtual
 async def test_a_campaign_is_aborted_through_a_head_that_does_not_drive_it(is_hard: bool) -> None:
-    async with open_cluster(seconds=60) as (cluster, first, second):
+    async with open_cluster(seconds=60) as (cluster, first, _second):
         key = await first.start()
         _, other = cluster.owner(await cluster.until(key, "RUNNING"))
         await asyncio.sleep(2)
@@ -203,7 +209,7 @@ async def test_a_campaign_is_aborted_through_a_head_that_does_not_drive_it(is_ha
 
 @virtual
 async def test_the_details_and_the_stream_of_a_campaign_that_is_driven_elsewhere() -> None:
-    async with open_cluster() as (cluster, first, second):
+    async with open_cluster() as (cluster, first, _second):
         key = await first.start()
         _, other = cluster.owner(await cluster.until(key, "RUNNING"))
         happened = [each async for each in _until_over(await other.service.follow(key), cluster, other, key)]
@@ -277,7 +283,7 @@ async def test_campaigns_of_different_zones_run_at_once() -> None:
 
 @virtual
 async def test_a_head_that_is_stopped_leaves_its_campaigns_to_the_others_at_once() -> None:
-    async with open_cluster(seconds=20) as (cluster, first, second):
+    async with open_cluster(seconds=20) as (cluster, first, _second):
         key, waiting = await first.start(), await first.start()
         leaving, other = cluster.owner(await cluster.until(key, "RUNNING"))
         await asyncio.sleep(2)
@@ -294,7 +300,7 @@ async def test_a_head_that_is_stopped_leaves_its_campaigns_to_the_others_at_once
 
 @virtual
 async def test_factories_are_received_by_the_head_that_is_left() -> None:
-    async with open_cluster() as (cluster, first, second):
+    async with open_cluster() as (cluster, _first, _second):
         receiving = cluster.directory._receptionist
         dying = next(head for head in cluster.heads if head.name == receiving)
         (other,) = [head for head in cluster.heads if head is not dying]
@@ -312,7 +318,7 @@ async def test_factories_are_received_by_the_head_that_is_left() -> None:
 
 @virtual
 async def test_what_another_version_left_behind_is_given_up_by_name() -> None:
-    async with open_cluster() as (cluster, first, second):
+    async with open_cluster() as (cluster, _first, _second):
         await cluster.store.create_campaign(
             NewCampaign(key="old", name="old", configuration={"version": 1, "name": "old", "scenarios": {}})
         )
@@ -325,9 +331,7 @@ async def test_what_another_version_left_behind_is_given_up_by_name() -> None:
 
 @virtual
 async def test_a_store_that_is_away_for_a_while_costs_nothing() -> None:
-    from qalipsis.errors import ServiceUnavailable
-
-    async with open_cluster(seconds=20) as (cluster, first, second):
+    async with open_cluster(seconds=20) as (cluster, first, _second):
         key = await first.start()
         await cluster.until(key, "RUNNING")
         await asyncio.sleep(3)

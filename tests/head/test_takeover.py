@@ -17,7 +17,7 @@ from qalipsis.head.orchestrator import Orchestrator
 from qalipsis.head.ownership import Fenced
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.model import Report
-from tests.head.stage import CLAIM_LEASE, LEASE, MortalStore, Stage, WalkingFactory, virtual
+from tests.head.stage import CLAIM_LEASE, LEASE, MortalStore, Stage, WalkingFactory, until, virtual
 
 MINIONS = 12
 SHOP = ScenarioDescriptor(name="shop", minions=MINIONS, profile="immediate")
@@ -98,8 +98,7 @@ async def test_a_head_and_a_factory_may_die_in_one_campaign(calls: int, has_effe
     stage = Pair(seconds=8)
 
     async def dying() -> None:
-        while stage.a.heard_kinds()[-1:] != [StartMinions]:
-            await asyncio.sleep(0.05)
+        await until(lambda: stage.a.heard_kinds()[-1:] == [StartMinions])
         await asyncio.sleep(2.5)
         stage.a.kill()
 
@@ -121,8 +120,7 @@ async def test_what_is_reported_while_no_head_is_there_is_not_lost() -> None:
 
     async def conduct() -> Report:
         first = asyncio.ensure_future(stage.conduct(stage.office_of("first")))
-        while not any(live.requests for live in stage.lives):
-            await asyncio.sleep(0.05)
+        await until(lambda: any(live.requests for live in stage.lives))
         first.cancel()
         await asyncio.wait([first])
         await asyncio.sleep(60)
@@ -141,8 +139,7 @@ async def test_a_stop_that_is_wanted_while_no_head_is_there_is_done_by_the_next(
 
     async def conduct() -> Report:
         first = asyncio.ensure_future(stage.conduct(stage.office_of("first")))
-        while not any(live.requests for live in stage.lives):
-            await asyncio.sleep(0.05)
+        await until(lambda: any(live.requests for live in stage.lives))
         first.cancel()
         await asyncio.wait([first])
         wanted = StopWanted(is_hard=True, by="by anna", aborter="anna")
@@ -175,14 +172,13 @@ async def test_a_head_that_was_only_away_is_fenced_and_says_nothing_more() -> No
     async def conduct() -> Report:
         store = Away()
         first = asyncio.ensure_future(stage.conduct(stage.office_of("first", store=store)))
-        while not any(live.requests for live in stage.lives):
-            await asyncio.sleep(0.05)
+        await until(lambda: any(live.requests for live in stage.lives))
         store.back.clear()
         await asyncio.sleep(CLAIM_LEASE + 0.1)
         second = asyncio.ensure_future(stage.conduct(stage.office_of("second")))
         await asyncio.sleep(0.5)
         store.back.set()
-        with pytest.raises((Fenced, TransportClosed), match="another reader|owned by second now, epoch 2"):
+        with pytest.raises((Fenced, TransportClosed), match=r"another reader|owned by second now, epoch 2"):
             await first
         return await second
 
@@ -217,8 +213,7 @@ async def test_the_moments_of_a_campaign_travel_between_machines() -> None:
 
     async def conduct() -> Report:
         first = asyncio.ensure_future(stage.conduct(stage.office_of("first")))
-        while not any(live.requests for live in stage.lives):
-            await asyncio.sleep(0.05)
+        await until(lambda: any(live.requests for live in stage.lives))
         first.cancel()
         await asyncio.wait([first])
         await asyncio.sleep(CLAIM_LEASE)

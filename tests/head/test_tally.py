@@ -84,3 +84,47 @@ def test_what_is_merged_depends_on_neither_duration_nor_minions() -> None:
     minute = kept(60, 10)
     assert abs(kept(600, 10) - minute) < SMALL
     assert abs(kept(60, 1_000_000) - minute) < SMALL
+
+
+def reported() -> tuple[Tally, Worker]:
+    """A worker that has reported two seconds, with 40 requests in each."""
+    tally, worker = Tally(), Worker(0, 10)
+    tally.add_worker(worker.place, 41)
+    for t in range(2):
+        tally.add(worker.place, msgspec.msgpack.decode(worker.second(t), type=Snapshot))
+    return tally, worker
+
+
+def test_what_a_silent_worker_may_have_sent_is_estimated_from_its_last_rate() -> None:
+    tally, worker = reported()
+    tally.presume_lost(worker.place, "was lost", 3.0, silence=1.5)
+    known = tally.workers[worker.place]
+    assert known.estimates == {"shop": 60}
+    assert known.ledgers["shop"][Slot.REQUESTS_ATTEMPTED] == 80
+
+
+def test_a_late_snapshot_takes_the_place_of_the_estimate() -> None:
+    tally, worker = reported()
+    tally.presume_lost(worker.place, "was lost", 3.0, silence=1.5)
+    tally.add(worker.place, msgspec.msgpack.decode(worker.second(2), type=Snapshot))
+    known = tally.workers[worker.place]
+    assert (known.estimates, known.ledgers["shop"][Slot.REQUESTS_ATTEMPTED]) == ({}, 120)
+    assert known.is_lost
+
+
+def test_who_is_known_to_have_died_has_no_estimate_and_no_later_figures() -> None:
+    tally, worker = reported()
+    tally.presume_lost(worker.place, "was lost", 3.0, silence=1.5)
+    counts = tally.workers[worker.place].ledgers
+    tally.lose(worker.place, "was killed by SIGKILL", 3.0, counts)
+    tally.add(worker.place, msgspec.msgpack.decode(worker.second(2), type=Snapshot))
+    known = tally.workers[worker.place]
+    assert (known.estimates, known.ledgers, known.lost_reason) == ({}, counts, "was killed by SIGKILL")
+
+
+def test_the_last_accounts_take_the_place_of_the_estimate() -> None:
+    tally, worker = reported()
+    tally.presume_lost(worker.place, "was lost", 3.0, silence=1.5)
+    final = {"shop": (1,) * len(Slot)}
+    tally.settle(worker.place, final)
+    assert (tally.workers[worker.place].estimates, tally.workers[worker.place].ledgers) == ({}, final)

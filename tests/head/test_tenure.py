@@ -63,7 +63,9 @@ class Table:
     async def own(self, head: str = "head", seen: Any = None) -> Tenure:
         if await self.store.campaign("c") is None:
             await self.store.create_campaign(NewCampaign(key="c", name="c"))
-        while (claim := await self.store.claim("c", head, CLAIM_LEASE)) is None:
+        while True:
+            if (claim := await self.store.claim("c", head, CLAIM_LEASE)) is not None:
+                break
             await asyncio.sleep(0.1)
         return Tenure(seen or self.store, self.transport, claim)
 
