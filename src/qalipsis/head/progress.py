@@ -136,7 +136,7 @@ class Progress:
         self.ended_at = max(at, self.ended_at or at)
 
     def tell_estimates(self) -> None:
-        """Say how many requests are in the books that nobody has counted, and which are not even estimated."""
+        """Say how many requests nobody has counted, and which are not even estimated."""
         estimated = sum(sum(worker.estimates.values()) for worker in self.tally.workers.values())
         if estimated:
             text = (
