@@ -10,6 +10,7 @@ import pytest
 from qalipsis.cluster import topics
 from qalipsis.cluster.messages import (
     PROTOCOL,
+    CampaignOver,
     DirectiveFailed,
     Farewell,
     Final,
@@ -104,6 +105,42 @@ def test_a_factory_without_a_head_ends_when_it_is_told_to(tmp_path: Path) -> Non
             await stage.hears(Handshake)
             stage.session.stop(is_hard=False)
             await stage.served
+
+    play(test())
+
+
+def test_a_campaign_that_ended_without_the_factory_is_forgotten_without_a_word(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with Stage(tmp_path) as stage:
+            await stage.accept()
+            await stage.assign()
+            stage.is_silent = True
+            await stage.is_told(LeaseEnded)
+            await stage.to_node(CampaignOver(campaign="another"))
+            await asyncio.sleep(2.0)
+            assert stage.heard[-1].state == "busy"  # type: ignore[union-attr]
+            await stage.to_node(CampaignOver(campaign="c-1"))
+            await asyncio.sleep(2.0)
+            assert stage.heard[-1].state == "idle"  # type: ignore[union-attr]
+            said = len(stage.told["c-1"])
+            await asyncio.sleep(60.0)
+            assert len(stage.told["c-1"]) == said
+            assert not any(isinstance(each, Final) for each in stage.told["c-1"])
+
+    play(test())
+
+
+def test_a_factory_whose_lease_has_ended_takes_the_next_campaign_at_once(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with Stage(tmp_path) as stage:
+            await stage.accept()
+            await stage.assign("c-1")
+            stage.is_silent = True
+            await stage.is_told(LeaseEnded)
+            stage.is_silent = False
+            began = stage.clock.now()
+            await stage.assign("c-2")
+            assert stage.clock.now() - began < 1.0
 
     play(test())
 

@@ -1,4 +1,4 @@
-"""What was measured, for the table of docs/operations/faults.md: `pytest -s` shows it, as `make prove` does."""
+"""What was measured, for the table of docs/operations/faults.md: `make prove` shows it."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,13 @@ RULES = """
     }
 """
 
+LISTEN = """
+import socket, time
+listener = socket.create_server(("", {port}))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -41,7 +49,16 @@ class Network:
         return ("ip", "netns", "exec", self.name)
 
     def rules(self, words: str) -> None:
+        """What passes from now on."""
         subprocess.run([*self.prefix, "nft", "-f", "-"], input=words, text=True, check=True)
+
+    def listen(self, port: int) -> subprocess.Popen[str]:
+        """A process within that accepts connections from anywhere, to be killed."""
+        command = [*self.prefix, sys.executable, "-c", LISTEN.format(port=port)]
+        listener = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert listener.stdout is not None
+        assert listener.stdout.readline() == "ready\n"
+        return listener
 
 
 @asynccontextmanager
@@ -68,31 +85,40 @@ async def open_network() -> AsyncIterator[Network]:
         network.rules(RULES)
         yield network
     finally:
-        _run("ip", "netns", "delete", name)
-        with suppress(subprocess.CalledProcessError):  # it goes with its peer
-            subprocess.run(["ip", "link", "delete", f"o{link}"], check=True, capture_output=True)
+        _run("ip", "netns", "delete", name)  # and with it the link
 
 
 @asynccontextmanager
 async def relay(address: str, port: int) -> AsyncIterator[None]:
     """Whoever connects to this address speaks to the service of this port, which listens on loopback only."""
 
+    relayed: set[asyncio.Task[None]] = set()
+
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+        try:
+            with suppress(OSError):
+                while data := await reader.read(65536):
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            writer.close()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(HOST, port)
-        await asyncio.gather(carry(reader, back), carry(there, writer))
+        for each in (carry(reader, back), carry(there, writer)):
+            task = asyncio.create_task(each)
+            relayed.add(task)
+            task.add_done_callback(relayed.discard)
 
     server = await asyncio.start_server(connect, address, port)
     try:
         yield
     finally:
         server.close()
+        left = tuple(relayed)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 def _run(*words: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
 
 import pytest
@@ -20,9 +18,6 @@ CUT = """
         chain inbound { type filter hook input priority 0; policy accept; tcp sport %d drop; }
     }
 """
-LISTEN = (
-    "import socket, time; s = socket.create_server(('', 7777)); print('ready', flush=True); time.sleep(60)"
-)
 
 
 async def test_a_factory_only_connects_outwards(opened: OpenCluster) -> None:
@@ -31,13 +26,13 @@ async def test_a_factory_only_connects_outwards(opened: OpenCluster) -> None:
         open_network() as network,
         relay(network.outside, cluster.redis.port),
     ):
-        listener = subprocess.Popen(
-            [*network.prefix, sys.executable, "-c", LISTEN], stdout=subprocess.PIPE, text=True
-        )
+        listener = network.listen(7777)
         try:
-            assert listener.stdout is not None
-            assert listener.stdout.readline() == "ready\n"
-            with pytest.raises(OSError):  # so nobody can connect to the factory either
+            network.rules("flush ruleset")
+            _, connected = await asyncio.open_connection(network.inside, 7777)
+            connected.close()
+            network.rules(RULES)
+            with pytest.raises(OSError):  # so nobody connects to the factory either
                 await asyncio.wait_for(asyncio.open_connection(network.inside, 7777), 3.0)
         finally:
             listener.kill()

@@ -140,7 +140,7 @@ class Progress:
         self.ended_at = max(at, self.ended_at or at)
 
     def tell_estimates(self) -> None:
-        """Say how many requests are in the books that nobody has counted."""
+        """Say how many requests nobody has counted, and which are not even estimated."""
         estimated = sum(sum(worker.estimates.values()) for worker in self.tally.workers.values())
         if estimated:
             text = (
@@ -148,6 +148,11 @@ class Progress:
                 "what they may have sent after their last report"
             )
             self.messages.append(Message(severity="WARN", text=text))
+        workers = self.tally.workers.items()
+        for node in sorted({place[0] for place, worker in workers if worker.is_unheard}):
+            self.faults.append(
+                f"factory {node} was lost before its first report: what it sent until then is in no figure"
+            )
 
     # Once a second
 

@@ -42,6 +42,11 @@ class WorkerTally:
     def is_lost(self) -> bool:
         return self.lost_reason is not None
 
+    @property
+    def is_unheard(self) -> bool:
+        """Whether it is lost and has never reported: then there is no rate to estimate from."""
+        return self.is_presumed and not self.ledgers
+
 
 class WorkerState(Struct, frozen=True, kw_only=True):
     """A worker's tally as data."""
