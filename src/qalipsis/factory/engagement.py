@@ -87,6 +87,7 @@ class Engagement:
         self.is_settled = False
         """Whether the last word was said."""
         self._over = asyncio.Event()
+        self._is_leaving = False
         supervisor.limit(self._lease.until)
 
     async def run(self) -> None:
@@ -117,6 +118,7 @@ class Engagement:
 
     async def leave(self, grace_seconds: float, urgent: asyncio.Event) -> None:
         """End the campaign here: softly, until the grace is over or it is urgent, then at once."""
+        self._is_leaving = True
         if StartMinions in self._first and not self._is_interrupted:
             for scenario in tuple(self._walking):
                 await self._supervisor.stop(StopScenario(scenario=scenario))
@@ -133,6 +135,8 @@ class Engagement:
             self._walking.discard(feedback.scenario)
             if not self._walking:
                 self._nobody_walks.set()
+            if self._is_leaving or self._is_interrupted:
+                return  # it did not end, this factory did: what is left of it is for others
         self._tell(feedback)
 
     def follow(self, received: Received, directive: Directive) -> None:
