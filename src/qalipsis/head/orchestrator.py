@@ -128,6 +128,7 @@ class Orchestrator:
         self._watermarks: dict[tuple[str, int], int] = {}
         self._vigil = Vigil(office.heartbeat_s)
         self._offsets = ClockOffsets()
+        self._assigned_at: float | None = None
         self._leases: dict[str, float] = {}
         self._ticked_at = self._clock.now()
         self._full_at = self._ticked_at
@@ -148,6 +149,7 @@ class Orchestrator:
             if self._finding is not None:
                 self._finding.cancel()
                 await asyncio.wait([self._finding])
+            await self._inbox.aclose()
 
     def stop(self, is_hard: bool, reason: str = "by the user", aborter: str | None = None) -> None:
         """Stop softly, so that running passes end, or hard, so that everything is interrupted.
@@ -158,7 +160,12 @@ class Orchestrator:
 
     async def _listen(self) -> None:
         async for letter in self._inbox.letters():
-            self._events.put_nowait(letter)
+            if isinstance(letter.received.message, Heartbeat):
+                # At once: while the store is away everything else waits, and the factories must go on.
+                await self._answer(letter.received, letter.received.message)
+                letter.acknowledge()
+            else:
+                self._events.put_nowait(letter)
 
     async def _drive(self, found: bytes | None) -> Report:
         if found is None:
@@ -300,6 +307,7 @@ class Orchestrator:
 
     def _assign(self) -> None:
         assignment, requested = self._fleet.assignment, self._request.scenarios
+        self._assigned_at = self._clock.now()
         for factory in self._fleet.factories:
             self._tenure.say(
                 topics.node(factory.node, factory.incarnation),
@@ -358,8 +366,6 @@ class Orchestrator:
         node, message, progress = received.source, received.message, self._progress
         self._vigil.heard(node, self._clock.now())
         match message:
-            case Heartbeat():
-                await self._answer(node, message, received.sequence)
             case DirectiveDone():
                 if message.directive in self._awaited:
                     await self._step(life.Answered(node))
@@ -395,16 +401,21 @@ class Orchestrator:
             case _:
                 _log.warning("%s sent %s, which only factories read", node, type(message).__name__)
 
-    async def _answer(self, node: str, heartbeat: Heartbeat, sequence: int) -> None:
+    async def _answer(self, received: Received, heartbeat: Heartbeat) -> None:
+        node, now, lease = received.source, self._clock.now(), self._office.lease_s
+        self._vigil.heard(node, now)
         if node not in self._campaign.present:
             return  # whoever is lost stays so, and stops by itself
-        now, lease = self._clock.now(), self._office.lease_s
-        self._offsets.add(node, heartbeat.clock, self._clock.epoch(now), heartbeat.rtt_s)
+        round_trip = heartbeat.rtt_s
+        if round_trip is None and self._assigned_at is not None:
+            # It has just come, and said this when it was assigned: that was a round trip as well.
+            round_trip = now - self._assigned_at
+        self._offsets.add(node, heartbeat.clock, self._clock.epoch(now), round_trip)
         if lease is not None:
             self._leases[node] = now + lease
         await self._tenure.pulse(
             topics.directives(self._campaign.key, node),
-            HeartbeatReply(lease_s=lease, committed=sequence, clock=heartbeat.clock),
+            HeartbeatReply(lease_s=lease, committed=received.sequence, clock=heartbeat.clock),
         )
 
     async def _meet(self, node: str, message: WorkerState) -> None:
@@ -450,6 +461,8 @@ class Orchestrator:
         # It may only be cut off: then this stops it sooner than its lease.
         self._direct_one(node, AbortCampaign())
         await self._step(life.Lost(node, self._leases.get(node, now)))
+        if not self._campaign.present and self._campaign.started_at is not None:
+            self._progress.warn("no factory is left: minions that had not ended were not started again")
 
     async def _make_up_for(self, place: Place) -> None:
         """A worker died, at a factory that goes on."""
