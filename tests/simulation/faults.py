@@ -147,8 +147,8 @@ FAULTS: tuple[Fault, ...] = (
     factory_joins_late,
 )
 
-HARMLESS = frozenset({head_crashes, head_freezes, store_is_away, answers_are_lost, factory_joins_late})
-"""Faults of which no factory loses anything. A head that is cut off is none: it may judge before it knows."""
+HARMLESS = frozenset({store_is_away, answers_are_lost, factory_joins_late})
+"""Faults that no factory notices, however long they last."""
 
 
 def _any(world: World, there: list[Any]) -> Any:

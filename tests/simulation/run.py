@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from qalipsis.cluster.codec import decode
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -201,7 +202,7 @@ class _Life:
         world = self._world
         for factory in world.living_factories:
             factory.machine.spawn(factory.stop(is_hard=False))
-        leaving = [factory.task for factory in world.living_factories]
+        leaving = [factory.task for factory in world.factories if factory.machine.is_running]
         if leaving:
             await asyncio.wait(leaving, timeout=LEAVES_WITHIN)
         closing = [head.machine.spawn(head.service.aclose(False)) for head in world.living_heads]  # type: ignore[union-attr]
@@ -225,7 +226,9 @@ class _Life:
         }:
             left = [topic for topic in self._world.broker._topics if topic.startswith("{")]
             if left:
-                self._world.violated(f"the broker still holds {left}")
+                self._world.violated(
+                    f"the broker still holds {left}: {[(decode(m.body).message) for t in left for m in [*self._world.broker._topics[t].waiting, *self._world.broker._topics[t].unsettled.values()]]}"
+                )
 
 
 async def _bury(world: World) -> None:

@@ -173,6 +173,11 @@ class Factory:
         self.task = self.machine.spawn(self._serve())
 
     @property
+    def is_living(self) -> bool:
+        is_ending = self.session is not None and self.session.is_ending
+        return self.machine.is_running and not self.task.done() and not is_ending
+
+    @property
     def is_engaged(self) -> bool:
         return self.session is not None and self.session._engagement is not None
 
@@ -304,9 +309,7 @@ class World:
 
     @property
     def living_factories(self) -> list[Factory]:
-        return [
-            factory for factory in self.factories if factory.machine.is_running and not factory.task.done()
-        ]
+        return [each for each in self.factories if each.is_living]
 
     # People
 
