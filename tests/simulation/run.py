@@ -30,7 +30,7 @@ ENDS_WITHIN = 150.0
 FREE_WITHIN = 60.0
 """Virtual seconds until a factory that nobody asked for its accounts is free again."""
 
-EXPECTED_FAILURES = r"was lost before the start|has ended: this factory stopped its part|is about to end"
+EXPECTED_FAILURES = r"was lost before the start|has ended: this factory stopped its part|is about to end|was killed"
 """Why a campaign may fail, when factories go before it has started."""
 
 STARTS_WITHIN = 0.1
@@ -170,7 +170,7 @@ class _Life:
         for key, report in world.store.reports.items():
             for wrong in of_report(
                 report,
-                world.truth.received[key],
+                world.truth,
                 has_lost_nothing=has_lost_nothing,
                 is_redistributing=world.defaults.on_factory_loss is OnFactoryLoss.REDISTRIBUTE,
             ):
