@@ -32,6 +32,7 @@ class Send(Spec[Any, Any]):
     kind: ClassVar[str] = "simulation.send"
     scenario: str
     seconds: float
+    is_last: bool = False
     failing: float = 0.0
 
 
@@ -44,11 +45,11 @@ browse = (
     .then(Send("browse", 0.3))
     .named("buy")
     .delay("1s")
-    .then(Send("browse", 0.05))
+    .then(Send("browse", 0.05, is_last=True))
     .named("leave")
 )
 search = (
-    scenario("search", minions=4).start().then(Send("search", 0.2, failing=0.1)).named("find").delay("300ms")
+    scenario("search", minions=4).start().then(Send("search", 0.2, is_last=True, failing=0.1)).named("find").delay("300ms")
 )
 
 
@@ -60,7 +61,7 @@ def loaded() -> Loaded:
 class CountedStep:
     """Sends what `Send` describes to a target that counts."""
 
-    def __init__(self, spec: Send, receive: Callable[[str, int], None]) -> None:
+    def __init__(self, spec: Send, receive: Callable[[str, int, bool], None]) -> None:
         self._spec = spec
         self._receive = receive
 
@@ -71,7 +72,7 @@ class CountedStep:
         return await self._traffic.request(lambda: self._send(context.minion.index))
 
     async def _send(self, minion: int) -> int:
-        self._receive(self._spec.scenario, minion)
+        self._receive(self._spec.scenario, minion, self._spec.is_last)
         await asyncio.sleep(self._spec.seconds)
         if self._spec.failing and minion % round(1 / self._spec.failing) == 0:
             raise StepError("refused", "every tenth minion is refused")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from qalipsis.cluster.codec import decode
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ ENDS_WITHIN = 150.0
 FREE_WITHIN = 60.0
 """Virtual seconds until a factory that nobody asked for its accounts is free again."""
 
-EXPECTED_FAILURES = r"was lost before the start|has ended: this factory stopped its part|is about to end"
+EXPECTED_FAILURES = r"was lost before the start|has ended: this factory stopped its part|is about to end|was killed"
 """Why a campaign may fail, when factories go before it has started."""
 
 STARTS_WITHIN = 0.1
@@ -169,7 +170,7 @@ class _Life:
         for key, report in world.store.reports.items():
             for wrong in of_report(
                 report,
-                world.truth.received[key],
+                world.truth,
                 has_lost_nothing=has_lost_nothing,
                 is_redistributing=world.defaults.on_factory_loss is OnFactoryLoss.REDISTRIBUTE,
             ):
@@ -225,7 +226,9 @@ class _Life:
         }:
             left = [topic for topic in self._world.broker._topics if topic.startswith("{")]
             if left:
-                self._world.violated(f"the broker still holds {left}")
+                self._world.violated(
+                    f"the broker still holds {left}: {[(decode(m.body).message) for t in left for m in [*self._world.broker._topics[t].waiting, *self._world.broker._topics[t].unsettled.values()]]}"
+                )
 
 
 async def _bury(world: World) -> None:

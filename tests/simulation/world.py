@@ -262,9 +262,11 @@ class World:
             return line
         return ChaosTransport(line, self.random.randrange(1 << 30), 0.05, 0.05, 0.1)
 
-    def receive(self, worker: str, campaign: str, scenario: str, minion: int) -> None:
+    def receive(self, worker: str, campaign: str, scenario: str, minion: int, is_last: bool) -> None:
         """The target of the load was sent a request."""
         self.truth.receive(self.loop.time(), campaign, scenario, minion, worker)
+        if is_last:
+            self.truth.finished[campaign, scenario].add(minion)
 
     def note(self, who: str, what: str) -> None:
         self.trace.append(f"{self.loop.time() - START:9.3f} {who:>8}: {what}")
@@ -309,9 +311,7 @@ class World:
 
     @property
     def living_factories(self) -> list[Factory]:
-        return [
-            factory for factory in self.factories if factory.machine.is_running and not factory.task.done()
-        ]
+        return [each for each in self.factories if each.is_living]
 
     # People
 
