@@ -8,10 +8,14 @@ real cluster, the head, Redis and PostgreSQL, has a third core, or that of nginx
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from uuid import uuid4
+
+import numpy as np
 
 from benchmarks.campaign import SCENARIOS, CampaignRun, children, cpu_seconds, run_campaign, watch
 from benchmarks.cores import INJECTOR, OTHERS, SERVER
@@ -24,39 +28,44 @@ from benchmarks.wrk import CONNECTIONS
 ALTERNATIONS = 7
 SCENARIO = SCENARIOS / "passes.py"
 TIMEOUT_SECONDS = 120.0
+EDGE = 2
+"""Seconds at either end that are not counted, as in the steady rate."""
 
 
 @dataclass(slots=True)
 class Spent:
-    """CPU seconds of a parent and of its workers, as last seen."""
+    """How the CPU seconds of a parent and of its workers grew: (epoch seconds, parent, workers)."""
 
-    parent: float = 0.0
-    workers: dict[int, float] = field(default_factory=dict)
+    seen: list[tuple[float, float, float]] = field(default_factory=list)
 
     def look(self, pid: int) -> None:
-        self.parent = max(self.parent, cpu_seconds(pid))
-        for child in children(pid):
-            self.workers[child] = max(self.workers.get(child, 0.0), cpu_seconds(child))
+        workers = [cpu_seconds(child) for child in children(pid)]
+        if workers and min(workers) > 0.0:
+            self.seen.append((time.time(), cpu_seconds(pid), sum(workers)))
+
+    def between(self, begin: float, end: float) -> tuple[float, float]:
+        """Of the parent and of its workers, in this time."""
+        at, *columns = (list(column) for column in zip(*self.seen, strict=True))
+        parent, workers = (float(np.diff(np.interp([begin, end], at, column))[0]) for column in columns)
+        return parent, workers
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One campaign, and what its injector spent."""
+    """One campaign, and what its injector spent; the start and the report of neither process count."""
 
-    run: CampaignRun
-    spent: Spent
+    rate: float
+    worker_us: float
+    parent_us: float
 
-    @property
-    def rate(self) -> float:
-        return self.run.steady_rate
-
-    @property
-    def worker_us(self) -> float:
-        return 1e6 * sum(self.spent.workers.values()) / self.run.requests
-
-    @property
-    def injector_us(self) -> float:
-        return self.worker_us + 1e6 * self.spent.parent / self.run.requests
+    @classmethod
+    def of(cls, run: CampaignRun, spent: Spent) -> Measured:
+        checked(run)
+        started = datetime.fromisoformat(run.report["campaign"]["start"]).timestamp()
+        seconds = run.report["timeline"][EDGE:-EDGE]
+        requests = sum(second["achieved_per_s"] for second in seconds)
+        parent, worker = spent.between(started + EDGE, started + EDGE + len(seconds))
+        return cls(run.steady_rate, 1e6 * worker / requests, 1e6 * parent / requests)
 
 
 def measure(is_quick: bool) -> list[Figure]:
@@ -87,15 +96,15 @@ def measure(is_quick: bool) -> list[Figure]:
         Figure("standalone", median(each.rate for each in alone), "requests/s"),
         Figure("cluster, CPU of the worker", median(each.worker_us for each in fleet), "µs/request"),
         Figure("standalone, CPU of the worker", median(each.worker_us for each in alone), "µs/request"),
-        Figure("cluster, worker and supervisor", median(each.injector_us for each in fleet), "µs/request"),
-        Figure("standalone, worker and parent", median(each.injector_us for each in alone), "µs/request"),
+        Figure("cluster, CPU of the supervisor", median(each.parent_us for each in fleet), "µs/request"),
+        Figure("standalone, CPU of the parent", median(each.parent_us for each in alone), "µs/request"),
     ]
 
 
 def run_alone(folder: Path, properties: dict[str, object]) -> Measured:
     spent = Spent()
     run = run_campaign(SCENARIO, properties, core=INJECTOR, while_running=spent.look)
-    return Measured(checked(run), spent)
+    return Measured.of(run, spent)
 
 
 def run_in_cluster(folder: Path, properties: dict[str, object]) -> Measured:
@@ -112,4 +121,4 @@ def run_in_cluster(folder: Path, properties: dict[str, object]) -> Measured:
     if not report.exists():
         raise RuntimeError(f"the head ended with code {head.returncode}, no report:\n{output}")
     run = CampaignRun(json.loads(report.read_bytes()), int(head.returncode), output, *used)
-    return Measured(checked(run), spent)
+    return Measured.of(run, spent)

@@ -49,7 +49,11 @@ browse = (
     .named("leave")
 )
 search = (
-    scenario("search", minions=4).start().then(Send("search", 0.2, is_last=True, failing=0.1)).named("find").delay("300ms")
+    scenario("search", minions=4)
+    .start()
+    .then(Send("search", 0.2, is_last=True, failing=0.1))
+    .named("find")
+    .delay("300ms")
 )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from qalipsis.cluster.codec import decode
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from qalipsis.cluster.codec import decode
 from qalipsis.head.campaign import OnFactoryLoss
 from qalipsis.head.zones import Zone
 from tests.simulation import load
@@ -30,7 +30,9 @@ ENDS_WITHIN = 150.0
 FREE_WITHIN = 60.0
 """Virtual seconds until a factory that nobody asked for its accounts is free again."""
 
-EXPECTED_FAILURES = r"was lost before the start|has ended: this factory stopped its part|is about to end|was killed"
+EXPECTED_FAILURES = (
+    r"was lost before the start|has ended: this factory stopped its part|is about to end|was killed"
+)
 """Why a campaign may fail, when factories go before it has started."""
 
 STARTS_WITHIN = 0.1
