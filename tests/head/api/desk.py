@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -39,6 +40,7 @@ from qalipsis.reports.live import Live, LiveStep
 from qalipsis.reports.model import Report
 from qalipsis.system_clock import SystemClock
 from qalipsis.testing.store import sample_report
+from qalipsis.testing.virtual_clock import VirtualClock
 
 AT = 1_700_000_000.0
 BASE = "http://127.0.0.1:8400"
@@ -128,8 +130,8 @@ class Desk:
         """Whether campaigns end at once."""
         now = utc_now if clock is None else partial(_moment_of, clock)
         clock = clock or SystemClock()
-        # The factory is always there, however the test turns the clock.
-        directory = MemoryDirectory(SystemClock())
+        # No time passes there: the factory was always heard just now, however long the test takes.
+        directory = MemoryDirectory(VirtualClock(0.0, epoch_offset=time.time()))
         self.office = Office(
             head=head,
             transport=MemoryTransport(),
