@@ -472,7 +472,7 @@ class Orchestrator:
             await self._lose(node, reason, has_told=False)
 
     async def _lose(self, node: str, reason: str, *, has_told: bool) -> None:
-        """A factory is gone. When it has told so itself, it sends nothing any more and has counted everything;
+        """A factory is gone. When it has told so itself, it sends nothing more and has counted everything;
         otherwise it may go on until its lease ends, and of about a heartbeat nothing is known.
         """
         if node not in self._campaign.present:

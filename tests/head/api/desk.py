@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -129,8 +130,8 @@ class Desk:
         """Whether campaigns end at once."""
         now = utc_now if clock is None else partial(_moment_of, clock)
         clock = clock or SystemClock()
-        # The factory is always there, however the test turns the clock.
-        directory = MemoryDirectory(VirtualClock())
+        # No time passes there: the factory was always heard just now, however long the test takes.
+        directory = MemoryDirectory(VirtualClock(0.0, epoch_offset=time.time()))
         self.office = Office(
             head=head,
             transport=MemoryTransport(),
