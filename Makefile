@@ -37,7 +37,7 @@ bench: $(VENV)/.installed-dev     ## ratios measured in one run, written to benc
 	sh tests/services/install
 	$(BIN)/python -m benchmarks
 
-prove: $(VENV)/.installed-dev     ## long proofs: ten access-log counts, ten minutes of memory, 10,000 odd requests
+prove: $(VENV)/.installed-dev     ## long proofs: ten access-log counts, ten minutes of memory, 10,000 odd requests, each fault 20 times
 	sh tests/services/install
 	$(BIN)/python -m pytest -m prove -s --timeout 3600
 

@@ -11,25 +11,21 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 LOOK_SECONDS = 0.02
 
-Answer = TypeVar("Answer")
 
-
-async def until(
-    question: Callable[[], Answer | Awaitable[Answer]], what: str, seconds: float = 30.0
-) -> Answer:
+async def until(question: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
     """Ask until the answer is true; AssertionError with the last answer when that takes too long."""
     deadline = time.monotonic() + seconds
     last: Any = None
     while time.monotonic() < deadline:
         try:
-            answer: Any = question()
+            answer = question()
             last = await answer if isinstance(answer, Awaitable) else answer
             if last:
-                return last  # type: ignore[no-any-return]
+                return last
         except OSError as error:  # not there yet, or not there any more
             last = error
         await asyncio.sleep(LOOK_SECONDS)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.cluster import Change, Cluster
 from tests.faults.conftest import OpenCluster
-from tests.faults.figures import measured
+from tests.faults.figures import epoch, measured
 from tests.faults.processes import until
 
 TAKEN_OVER_WITHIN = 5.0
@@ -85,6 +85,7 @@ def check_totals(cluster: Cluster, report: dict[str, Any], *, is_aborted: bool =
         assert report["verdict"]["value"] == "VALID", report["verdict"]["reasons"]
 
 
+@pytest.mark.timeout(300)  # six campaigns, and a head that is started again after each
 async def test_one_of_two_heads_is_killed_in_every_state(opened: OpenCluster) -> None:
     async with opened(requests=20) as cluster:
         await cluster.head("left")
@@ -132,6 +133,35 @@ async def test_a_head_that_was_frozen_finds_its_campaign_in_other_hands(opened: 
         await cluster.until_free("one", "two")
         for name, (process, _) in cluster.heads.items():
             assert process.code is None, f"{name} has ended"
+
+
+async def test_a_head_and_a_factory_are_killed_together(opened: OpenCluster) -> None:
+    """The head that takes over finds out by itself that a factory is gone, and whose minions are left."""
+    async with opened("-c", "head.lease=4s", requests=60) as cluster:
+        await cluster.head("left")
+        await cluster.head("right")
+        await cluster.watch()
+        _, victim = await cluster.join("one", "two")
+        key = await cluster.start()
+        await cluster.until_load(400)
+        owner = next(each.owner for each in cluster.changes if each.key == key and each.owner)
+        head = next(process for process, _ in cluster.heads.values() if f"-{process.pid}-" in owner)
+        at, at_epoch = head.kill(), time.time()
+        victim.kill()
+        report = await cluster.ended(key)
+        lost = next(each for each in report["factories"] if each["node"] == "two")
+        minions, requests = report["ledger"]["minions"], report["ledger"]["requests"]
+        assert lost["state"] == "LOST"
+        assert minions["lost"] == minions["restarted"] == 10
+        assert minions["completed"] == 20
+        assert report["verdict"]["value"] == "DEGRADED"
+        assert requests["ok"] <= cluster.target.count() <= requests["attempted"]
+        assert requests["unknown"] <= 110
+        measured(
+            "head and factory killed together",
+            takeover_s=next(each.at for each in cluster.changes if each.key == key and each.epoch > 1) - at,
+            detection_s=epoch(lost["lost_at"]) - at_epoch,
+        )
 
 
 async def bring_back(opened: OpenCluster, seconds: float, requests: int) -> None:

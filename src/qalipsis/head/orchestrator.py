@@ -62,8 +62,8 @@ SNAPSHOTS_ARRIVE: Final = 0.2
 
 IDLE_TICK: Final = 0.5
 
-WATCH_SECONDS: Final = 0.2
-"""How often silent factories are looked for."""
+WATCH_SECONDS: Final = 0.1
+"""How often silent factories are looked for, so that they are named 3 s after their end at the latest."""
 
 DEAF_SECONDS: Final = 1.0
 """When this head itself did nothing for so long, the silence of others means nothing."""
