@@ -156,8 +156,7 @@ def of_report(report: Report, target: Truth, *, has_lost_nothing: bool, is_redis
             ended = max(minions.completed + minions.failed, len(target.finished[key, scenario.name]))
             if _comes_to_an_end(scenario) and ended < minions.scheduled:
                 wrong.append(
-                    f"{key}: of {minions.scheduled} minions of {scenario.name} only "
-                    f"{ended} came to their end"
+                    f"{key}: of {minions.scheduled} minions of {scenario.name} only {ended} came to their end"
                 )
     if has_lost_nothing and report.campaign.status in ("SUCCESSFUL", "WARNING"):
         if report.verdict.value != "VALID":
