@@ -41,10 +41,10 @@ browse = (
     .start()
     .then(Send("browse", 0.1))
     .named("look")
-    .delay("700ms")
+    .delay("1500ms")
     .then(Send("browse", 0.3))
     .named("buy")
-    .delay("1s")
+    .delay("1800ms")
     .then(Send("browse", 0.05, is_last=True))
     .named("leave")
 )
@@ -112,11 +112,11 @@ def _profile(random: Random) -> ProfileOverride | None:
         case 0:
             return PercentageStages(
                 stages=(
-                    StageOfShare(minions_percentage=100, ramp_up_duration_ms=1000, total_duration_ms=3000),
+                    StageOfShare(minions_percentage=100, ramp_up_duration_ms=1000, total_duration_ms=5000),
                 )
             )
         case 1:
-            return ArrivalRate(rate_per_second=random.choice((2, 5)), duration_ms=4000)
+            return ArrivalRate(rate_per_second=random.choice((2, 5)), duration_ms=5000)
         case 2:
             return Regular(period_in_ms=400, minions_count_pro_launch=2)
         case _:

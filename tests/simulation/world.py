@@ -127,6 +127,8 @@ class Head:
         self.clock = world.make_clock()
         self.line = world.make_line()
         self.service: CampaignService | None = None
+        self.store = Remote(world.store, world.weather, world.fork())
+        self.store.on_doom = self.machine.crash
         self._world = world
         self.task = self.machine.spawn(self._serve())
 
@@ -140,7 +142,7 @@ class Head:
         office = Office(
             head=self.name,
             transport=world.wrapped(self.line),
-            store=Remote(world.store, world.weather, world.fork()),  # type: ignore[arg-type]
+            store=self.store,  # type: ignore[arg-type]
             directory=directory,  # type: ignore[arg-type]
             roster=Roster(directory),  # type: ignore[arg-type]
             clock=self.clock,
