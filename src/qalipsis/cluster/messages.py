@@ -21,6 +21,9 @@ class Handshake(Struct, frozen=True, kw_only=True, tag="handshake"):
     protocol: int
     version: str
     workers: int
+    """For each of its campaigns."""
+    campaigns: int = 1
+    """How many it works for at once."""
     scenarios: tuple[ScenarioDescriptor, ...]
     property_keys: tuple[str, ...] = ()
     """The configuration keys that the scenarios read."""
@@ -32,7 +35,7 @@ class Handshake(Struct, frozen=True, kw_only=True, tag="handshake"):
 class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
     """The factory is there; `clock` are epoch seconds of its machine, `sequence` the last it has sent.
 
-    Said to the reception, and to the head of its campaign while it has one.
+    Said to the reception, and to the head of each campaign that it works for.
     """
 
     state: str

@@ -50,6 +50,8 @@ class Factory(_Answer, frozen=True, kw_only=True):
     clock_offset_ms: float | None
     lease: str | None
     campaign: str | None
+    campaigns: tuple[str, ...]
+    """Of which `campaign` is the first."""
 
 
 class ProfileUser(_Answer, frozen=True, kw_only=True):
@@ -149,7 +151,8 @@ async def list_factories(service: NamedDependency[CampaignService]) -> list[Fact
                 if heard is None
                 else (heard.clock - factory.heard_at.timestamp()) * 1000,
                 lease=None,
-                campaign=factory.campaign,
+                campaign=next(iter(factory.campaigns), None),
+                campaigns=factory.campaigns,
             )
         )
     return found
@@ -209,7 +212,7 @@ def state_of(factory: FactoryRecord) -> str:
         return "OFFLINE"
     if factory.silence_s > UNHEALTHY_SECONDS:
         return "UNHEALTHY"
-    return "IDLE" if factory.campaign is None else "REGISTERED"
+    return "REGISTERED" if factory.campaigns else "IDLE"
 
 
 def iso(seconds: float) -> str:
