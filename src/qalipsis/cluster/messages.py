@@ -39,6 +39,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
     """
 
     state: str
+    """`busy` when it can work for no further campaign, else `idle`."""
     sequence: int
     clock: float
     cpu: float = 0.0

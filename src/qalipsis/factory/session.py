@@ -231,7 +231,7 @@ class Session:
             cpu_before, wall_before = cpu, wall
             cpu, wall = self._clock.cpu(), self._clock.now()
             heartbeat = Heartbeat(
-                state="busy" if self._work else "idle",
+                state="busy" if all(seat.engagement for seat in self._seats) else "idle",
                 sequence=self._sender.sequence,
                 clock=self._clock.epoch(wall),
                 cpu=(cpu - cpu_before) / (wall - wall_before),
