@@ -184,7 +184,7 @@ async def open_standalone(request: RunRequest) -> AsyncIterator[Standalone]:
     settings, clock, transport = request.settings, SystemClock(), MemoryTransport()
     incarnation = time.time_ns() // 1_000_000
     workers = _workers(settings.factory.workers)
-    session = _session(settings, transport, clock, incarnation, workers)
+    session = _session(settings, transport, clock, incarnation, workers, campaigns=settings.factory.campaigns)
     try:
         await _load(session, request)
         async with open_database(settings.datasource) as database:
@@ -316,6 +316,7 @@ def _session(
     incarnation: int,
     workers: int,
     kit: Kit | None = None,
+    campaigns: int = 1,
 ) -> Session:
     """The factory of this process; without workers, minions are a task of it."""
     identity = Identity(
@@ -330,7 +331,7 @@ def _session(
         make_body = partial(WorkerProcess, settings.logging)
     else:
         make_body = WorkerTask if kit is None else partial(WorkerTask, kit=kit)
-    return Session(transport, clock, identity, max(1, workers), make_body)
+    return Session(transport, clock, identity, max(1, workers), make_body, campaigns=campaigns)
 
 
 async def _load(session: Session, request: RunRequest) -> Loaded:
@@ -465,6 +466,7 @@ async def open_factory(request: RunRequest, is_transient: bool = False) -> Async
             ),
             max(1, workers),
             partial(WorkerProcess, settings.logging) if workers else WorkerTask,
+            campaigns=settings.factory.campaigns,
             grace_seconds=settings.factory.graceful_shutdown.campaign,
             is_transient=is_transient,
             broker=broker,

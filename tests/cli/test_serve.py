@@ -225,3 +225,30 @@ def test_an_address_that_others_reach_needs_a_key(tmp_path: Path) -> None:
     finally:
         head.process.kill()
         head.process.communicate()
+
+
+def test_two_campaigns_run_at_once_where_the_configuration_allows_it(tmp_path: Path) -> None:
+    head = Head(tmp_path, "-c", "factory.campaigns=2", "-c", "factory.workers=1")
+    try:
+        ready(head)
+        one, other = head.start("endless", 3), head.start("endless", 2)
+        for key in (one, other):
+            head.until(key, "IN_PROGRESS")
+        (factory,) = head.get("/factories")
+        assert (factory["campaign"], factory["campaigns"]) == (one, [one, other])
+        waiting = head.start("quick", 2)
+        for key, minions in ((one, 3), (other, 2)):
+            for _ in range(100):
+                if head.get(f"/campaigns/{key}")[0]["startedMinions"] == minions:
+                    break
+                time.sleep(0.1)
+            assert head.get(f"/campaigns/{waiting}")[0]["status"] == "QUEUED"
+        head.ask("POST", f"/campaigns/{other}/abort?hard=true")
+        assert head.until(other, "ABORTED")["verdict"]["value"] == "VALID"
+        assert head.until(waiting, "SUCCESSFUL", "FAILED")["status"] == "SUCCESSFUL"
+        assert head.get(f"/campaigns/{one}")[0]["status"] == "IN_PROGRESS"
+        head.ask("POST", f"/campaigns/{one}/abort?hard=true")
+        assert head.until(one, "ABORTED")["verdict"]["value"] == "VALID"
+    finally:
+        head.process.kill()
+        head.process.communicate()

@@ -144,6 +144,8 @@ class Stage:
         """What it said to each campaign."""
         self.is_silent = False
         """Whether the heads answer no heartbeat."""
+        self.silent_to: set[str] = set()
+        """The campaigns whose heads answer none."""
         self.epoch = 1
         self._news = asyncio.Event()
         self._publishers: dict[str, Publisher] = {}
@@ -261,6 +263,8 @@ class Stage:
             await self._reply(received)
 
     async def _reply(self, received: Received) -> None:
+        if received.campaign in self.silent_to:
+            return
         if isinstance(received.message, Heartbeat) and not self.is_silent:
             reply = HeartbeatReply(lease_s=self.lease, committed=0, clock=received.message.clock)
             await self.direct(reply, received.campaign)

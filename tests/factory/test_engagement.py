@@ -110,7 +110,7 @@ def test_a_worker_that_died_is_replaced_for_the_next_campaign(tmp_path: Path) ->
             await stage.accept()
             await stage.assign("c-1")
             await asyncio.sleep(2)
-            stage.session._supervisor._handles[0].kill("was killed by the test")
+            stage.session._seats[0].supervisor._handles[0].kill("was killed by the test")
             fault = await stage.is_told(Fault)
             assert fault.reason == "was killed by the test"
             await stage.answer(await stage.direct(CloseCampaign()))
@@ -127,7 +127,7 @@ def test_a_replaced_worker_must_find_what_was_offered(tmp_path: Path) -> None:
     async def test() -> None:
         async with Stage(tmp_path) as stage:
             await stage.accept()
-            stage.session._supervisor._handles[0].kill("was killed by the test")
+            stage.session._seats[0].supervisor._handles[0].kill("was killed by the test")
             stage.file.write_text(stage.file.read_text().replace('"quick"', '"slow"'))
             stage.listen_to("c-1")
             await stage.to_node(assignment(), "c-1")

@@ -32,6 +32,14 @@ def test_more_connections_to_one_address_than_ports_are_refused() -> None:
     assert "ip_local_port_range" in reason
 
 
+def test_the_ports_of_other_campaigns_are_taken() -> None:
+    assert refusal({0: Need({SHOP: 28_000}, 40_000, 10)}, PORTS, {SHOP: 232}) is None
+    assert refusal({0: Need({SHOP: 28_000}, 40_000, 10)}, PORTS, {("other.example", 80): 28_000}) is None
+    reason = refusal({0: need(15_000)}, PORTS, {SHOP: 13_233})
+    assert reason is not None
+    assert "15,000 connections to shop.example:80 beside 13,233 of other campaigns" in reason
+
+
 def test_several_addresses_have_their_ports_each() -> None:
     needs = {
         0: Need({SHOP: 15_000}, 20_000, 10),

@@ -21,6 +21,9 @@ class Handshake(Struct, frozen=True, kw_only=True, tag="handshake"):
     protocol: int
     version: str
     workers: int
+    """For each of its campaigns."""
+    campaigns: int = 1
+    """How many it works for at once."""
     scenarios: tuple[ScenarioDescriptor, ...]
     property_keys: tuple[str, ...] = ()
     """The configuration keys that the scenarios read."""
@@ -32,15 +35,18 @@ class Handshake(Struct, frozen=True, kw_only=True, tag="handshake"):
 class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
     """The factory is there; `clock` are epoch seconds of its machine, `sequence` the last it has sent.
 
-    Said to the reception, and to the head of its campaign while it has one; the envelope tells which.
+    Said to the reception, and to the head of each campaign that it works for.
     """
 
     state: str
+    """`busy` when it can work for no further campaign, else `idle`."""
     sequence: int
     clock: float
     cpu: float = 0.0
     loop_lag_s: float = 0.0
     memory_bytes: int = 0
+    campaigns: tuple[str, ...] = ()
+    """Those that it works for."""
     rtt_s: float | None = None
     """How long the answer to the heartbeat before took; None when there was none."""
 

@@ -136,6 +136,11 @@ class Factory:
         "Worker processes; `auto`: the usable cores, one less standalone, at least 1. 0 runs minions in the "
         "parent process, for a debugger.",
     ] = None
+    campaigns: Annotated[
+        int,
+        whole(1),
+        "Campaigns this factory works for at once, with `factory.workers` for each; `qalipsis run` has one.",
+    ] = 1
     metadata_path: Annotated[str | None, TEXT, "Folder where the factory keeps its identity."] = None
     handshake: Handshake = Handshake()
     graceful_shutdown: GracefulShutdown = GracefulShutdown()

@@ -28,10 +28,13 @@ class Need:
     descriptors_open: int
 
 
-def refusal(needs: Mapping[int, Need], ports: tuple[int, int]) -> str | None:
+def refusal(
+    needs: Mapping[int, Need], ports: tuple[int, int], others: Mapping[Target, int] | None = None
+) -> str | None:
     """Why the campaign cannot run here, with the numbers and the remedy; None when it can.
 
-    `needs` are by worker; `ports` the first and last port that connections may come from.
+    `needs` are by worker; `ports` the first and last port that connections may come from; `others` the
+    connections that other campaigns may hold on this machine.
     """
     for worker, need in needs.items():
         wanted = sum(need.connections.values())
@@ -48,10 +51,12 @@ def refusal(needs: Mapping[int, Need], ports: tuple[int, int]) -> str | None:
     for need in needs.values():
         together.update(need.connections)
     for (host, port), wanted in together.items():
-        if wanted > last - first + 1:
+        held = (others or {}).get((host, port), 0)
+        if wanted + held > last - first + 1:
+            beside = f" beside {held:,} of other campaigns" if held else ""
             return (
-                f"the campaign may hold {wanted:,} connections to {host}:{port}, but this machine has "
-                f"{last - first + 1:,} ports for them ({first} to {last}): widen "
+                f"the campaign may hold {wanted:,} connections to {host}:{port}{beside}, but this "
+                f"machine has {last - first + 1:,} ports for them ({first} to {last}): widen "
                 "net.ipv4.ip_local_port_range, spread the load over more target addresses, use fewer "
                 'minions, or let minions share connections (connections="pool")'
             )

@@ -1,11 +1,11 @@
-"""A factory as a member of a cluster: introduces itself, stays in touch, works for one campaign at a time."""
+"""A factory as a member of a cluster: introduces itself, stays in touch, works for its campaigns."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,6 @@ from qalipsis.cluster.messages import (
     DirectiveDone,
     DirectiveFailed,
     Farewell,
-    Feedback,
     Handshake,
     HandshakeAccepted,
     HandshakeRefused,
@@ -42,6 +41,7 @@ from qalipsis.factory.admission import Admission
 from qalipsis.factory.engagement import Engagement
 from qalipsis.factory.orders import Loaded
 from qalipsis.factory.outbox import Outbox
+from qalipsis.factory.seat import Seat
 from qalipsis.factory.supervisor import MakeBody, Supervisor
 
 LAST_WORDS_SECONDS: Final = 5.0
@@ -67,8 +67,9 @@ class Identity:
 class Session:
     """One factory in its cluster. Load the scenarios, then serve; close it in any case.
 
-    A campaign that runs when the factory is to end gets `grace_seconds` to end softly. A transient factory
-    ends with its first campaign. `broker` says where heads are looked for, for people.
+    It works for so many `campaigns` at once, with `workers` for each. A campaign that runs when the factory
+    is to end gets `grace_seconds` to end softly. A transient factory ends with its first campaign, or with
+    those that run beside it. `broker` says where heads are looked for, for people.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Session:
         workers: int,
         make_body: MakeBody,
         *,
+        campaigns: int = 1,
         grace_seconds: float = 30.0,
         is_transient: bool = False,
         broker: str = "this process",
@@ -89,16 +91,18 @@ class Session:
         self._grace_seconds = grace_seconds
         self._is_transient = is_transient
         self._broker = broker
-        self._supervisor = Supervisor(clock, workers, make_body, self._report)
+        self._workers = workers
+        self._seats = [
+            Seat(lambda tell: Supervisor(clock, workers, make_body, tell, self._neighbours))
+            for _ in range(campaigns)
+        ]
         self._sender = Sender(identity.node, identity.incarnation, identity.tenant or "")
         # Apart, so that a campaign whose head does not read keeps nobody from seeing that the factory lives.
         self._presence = Outbox()
-        self._reports = Outbox()
+        self._refusals = Outbox()
         self._admission = Admission()
         self._scenarios: Loaded | None = None
         self._terms: asyncio.Future[HandshakeAccepted] = asyncio.get_running_loop().create_future()
-        self._engagement: Engagement | None = None
-        self._engaged: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
         self._urgent = asyncio.Event()
         self._has_left = False
@@ -126,9 +130,15 @@ class Session:
         properties: Mapping[str, Any],
         event_levels: Mapping[str, str] | None = None,
     ) -> Loaded:
-        """Start the workers and have them load the scenarios; raises ScenarioErrors."""
-        await self._supervisor.open()
-        self._scenarios = await self._supervisor.load(paths, properties, event_levels)
+        """Start the workers and have them load the scenarios; raises ScenarioErrors.
+
+        Those for further campaigns at once are started when such a campaign comes.
+        """
+        first, *others = [seat.supervisor for seat in self._seats]
+        await first.open()
+        self._scenarios = await first.load(paths, properties, event_levels)
+        for supervisor in others:
+            supervisor.load_later(first)
         return self._scenarios
 
     async def serve(self, timeout_seconds: float) -> None:
@@ -145,34 +155,42 @@ class Session:
                 self._attend(timeout_seconds),
                 self._listen(Inbox(self._transport, self._topic)),
                 self._presence.publish(publisher),
-                self._reports.publish(publisher),
+                self._refusals.publish(publisher),
+                *(seat.reports.publish(publisher) for seat in self._seats),
             )
         except (TransportClosed, ServiceUnavailable):
-            if self._engaged is not None:
-                await asyncio.wait([self._engaged])  # it notices as well, and interrupts its campaign
+            await _all_over(self._work)  # they notice as well, and interrupt their campaigns
             raise
         finally:
-            if self._engaged is not None:
-                self._engaged.cancel()
-                await asyncio.wait([self._engaged])
+            for work in self._work:
+                work.cancel()
+            await _all_over(self._work)
 
     def move_to(self, transport: Transport) -> None:
         """Serve through this one from now on; what could not be said is said there."""
         self._transport = transport
 
     def stop(self, is_hard: bool) -> None:
-        """End in order: a campaign softly first, or hard; may be called again, at any time."""
+        """End in order: campaigns softly first, or hard; may be called again, at any time."""
         self._ending.set()
         if is_hard:
             self._urgent.set()
 
     async def aclose(self) -> None:
         """End the workers."""
-        await self._supervisor.aclose()
+        await asyncio.gather(*(seat.supervisor.aclose() for seat in self._seats))
 
     @property
     def _topic(self) -> str:
         return topics.node(self._identity.node, self._identity.incarnation)
+
+    @property
+    def _work(self) -> list[asyncio.Task[None]]:
+        """For the campaigns that the factory works for now."""
+        return [seat.work for seat in self._seats if seat.work is not None]
+
+    def _neighbours(self) -> list[Supervisor]:
+        return [seat.supervisor for seat in self._seats]
 
     # Presence
 
@@ -199,7 +217,8 @@ class Session:
                 node=self._identity.node,
                 protocol=PROTOCOL,
                 version=version("qalipsis"),
-                workers=self._supervisor.workers,
+                workers=self._workers,
+                campaigns=len(self._seats),
                 scenarios=self._scenarios.scenarios,
                 property_keys=self._scenarios.property_keys,
                 zone=self._identity.zone,
@@ -220,13 +239,14 @@ class Session:
             self._cpu = (cpu - cpu_before) / (wall - wall_before)
             self._loop_lag = max(0.0, wall - wall_before - period)
             heartbeat = self._heartbeat()
-            campaign = "" if self._engagement is None else self._engagement.campaign
-            self._presence.say(topics.HANDSHAKE, heartbeat, campaign)
-            self._report(heartbeat)
+            self._presence.say(topics.HANDSHAKE, heartbeat)
+            for seat in self._seats:
+                seat.report(heartbeat)
 
     def _heartbeat(self) -> Heartbeat:
         return Heartbeat(
-            state="idle" if self._engagement is None else "busy",
+            state="busy" if all(seat.engagement for seat in self._seats) else "idle",
+            campaigns=tuple(seat.engagement.campaign for seat in self._seats if seat.engagement is not None),
             sequence=self._sender.sequence,
             clock=self._clock.epoch(self._clock.now()),
             cpu=self._cpu,
@@ -236,12 +256,14 @@ class Session:
         )
 
     async def _until_over(self) -> None:
-        """Wait until the factory is told to end, and end: the campaign first, then the membership."""
+        """Wait until the factory is told to end, and end: the campaigns first, then the membership."""
         await self._ending.wait()
-        if self._engagement is not None and self._engaged is not None:
-            await self._engagement.leave(self._grace_seconds, self._urgent)
-            await asyncio.wait([self._engaged])
-        await self._reports.wait_empty(LAST_WORDS_SECONDS)
+        work = self._work
+        engagements = [seat.engagement for seat in self._seats if seat.engagement is not None]
+        await asyncio.gather(*(each.leave(self._grace_seconds, self._urgent) for each in engagements))
+        await _all_over(work)
+        outboxes = (self._refusals, *(seat.reports for seat in self._seats))
+        await asyncio.gather(*(each.wait_empty(LAST_WORDS_SECONDS) for each in outboxes))
         self._has_left = True
         self._presence.say(topics.HANDSHAKE, Farewell())
         _log.info("this factory leaves")
@@ -268,8 +290,9 @@ class Session:
                     # The lease is renewed elsewhere, by the head of a campaign among its directives.
                     self._round_trip = max(0.0, self._clock.epoch(self._clock.now()) - message.clock)
                 case CampaignOver():
-                    if self._engagement is not None and self._engagement.campaign == message.campaign:
-                        await self._engagement.forget()
+                    for seat in self._seats:
+                        if seat.engagement is not None and seat.engagement.campaign == message.campaign:
+                            await seat.engagement.forget()
                 case Shutdown():
                     _log.info("the factory ends, as a head says: %s", message.reason)
                     self.stop(is_hard=False)
@@ -288,64 +311,70 @@ class Session:
 
         It has said its last word, or was assigned while this factory was cut off, and ended without it.
         """
-        engagement = self._engagement
-        if engagement is None or engagement.campaign == campaign or engagement.may_send:
+        if any(seat.campaign in (None, campaign) for seat in self._seats):
             return
-        assert self._engaged is not None
-        if not engagement.is_settled:
-            await engagement.forget()
-        await asyncio.wait([self._engaged])
+        for seat in self._seats:
+            if seat.engagement is not None and seat.work is not None and not seat.engagement.may_send:
+                if not seat.engagement.is_settled:
+                    await seat.engagement.forget()
+                await asyncio.wait([seat.work])
+                return
 
     def _engage(self, received: Received, assignment: AssignFactory) -> None:
-        if self._engagement is not None and self._engagement.campaign == received.campaign:
-            self._engagement.follow(received, assignment)
-        elif self._engagement is not None:
-            self._decline(received, f"the factory works for campaign {self._engagement.campaign}")
+        campaign = received.campaign
+        engaged = [seat.engagement for seat in self._seats if seat.engagement is not None]
+        free = [seat for seat in self._seats if seat.engagement is None]
+        known = [each for each in engaged if each.campaign == campaign]
+        if known:
+            known[0].follow(received, assignment)
+        elif not free:
+            others = " and ".join(sorted(each.campaign for each in engaged))
+            self._decline(received, f"the factory works for campaign {others}")
         elif self._ending.is_set():
             self._decline(received, "the factory is about to end")
         else:
-            tell = partial(self._tell, received.campaign)
-            self._engagement = Engagement(
+            seat = free[0]
+            tell = partial(_say, seat.reports, campaign)
+            engagement = Engagement(
                 self._transport,
                 self._clock,
-                self._supervisor,
+                seat.supervisor,
                 self._admission,
                 tell,
                 lambda: self._sender.sequence,
                 self._identity.node,
-                received.campaign,
+                campaign,
                 assignment,
                 self._terms.result().lease_s if self._terms.done() else USUAL_LEASE_SECONDS,
             )
-            _log.info("campaign %s begins here", received.campaign)
-            self._engaged = asyncio.create_task(self._engagement.run())
-            self._engaged.add_done_callback(self._disengaged)
+            _log.info("campaign %s begins here", campaign)
+            seat.take(engagement, self._disengaged)
             # At once: the head must know how far its clock is from this one before it says when to start.
-            self._report(self._heartbeat())
+            seat.report(self._heartbeat())
             tell(DirectiveDone(directive=received.id))
 
     def _decline(self, received: Received, reason: str) -> None:
         answer = DirectiveFailed(directive=received.id, cause="refused", reason=reason)
-        self._tell(received.campaign, answer)
+        _say(self._refusals, received.campaign, answer)
 
-    def _disengaged(self, task: asyncio.Task[None]) -> None:
-        assert self._engagement is not None
-        _log.info("campaign %s is over here", self._engagement.campaign)
-        self._engagement = None
+    def _disengaged(self, work: asyncio.Task[None]) -> None:
+        _log.info("campaign %s is over here", work.get_name())
         if self._terms.done() and not self._has_left:
             # At once: the next campaign waits for a factory that is free.
             self._presence.say(topics.HANDSHAKE, self._heartbeat())
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not work.cancelled() and (error := work.exception()) is not None:
             _log.error("a campaign has ended by a failure of the factory", exc_info=error)
-        if self._is_transient:
+        if self._is_transient and not self._work:
             self.stop(is_hard=False)
 
-    def _report(self, feedback: Feedback) -> None:
-        if self._engagement is not None and not self._engagement.is_settled:
-            self._engagement.report(feedback)
 
-    def _tell(self, campaign: str, message: Message) -> None:
-        self._reports.say(topics.feedback(campaign), message, campaign)
+async def _all_over(work: Collection[asyncio.Task[None]]) -> None:
+    if work:
+        await asyncio.wait(work)
+
+
+def _say(outbox: Outbox, campaign: str, message: Message) -> None:
+    outbox.say(topics.feedback(campaign), message, campaign)
 
 
 def _resident_bytes() -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from qalipsis.clock import Clock
 from qalipsis.cluster.messages import (
@@ -29,7 +30,7 @@ from qalipsis.cluster.messages import (
 )
 from qalipsis.errors import CampaignRefused, FactoryError, Mistake, ScenarioErrors, ServiceUnavailable
 from qalipsis.factory import limits
-from qalipsis.factory.limits import Need
+from qalipsis.factory.limits import Need, Target
 from qalipsis.factory.orders import (
     Ended,
     Failed,
@@ -69,11 +70,14 @@ _CAUSES = {"refused": CampaignRefused, "unavailable": ServiceUnavailable}
 MakeBody = Callable[[socket.socket, int], Body]
 """Starts a worker that has this end of a pipe, and this descriptor for its counters."""
 
+_Result = TypeVar("_Result")
+
 
 class Supervisor:
-    """The workers of one factory, as one.
+    """The workers of one factory that work for the same campaign, as one.
 
-    `tell` is called with everything that happens during a campaign, in order.
+    `tell` is called with everything that happens during a campaign, in order. `neighbours` are the
+    supervisors whose workers share the ports of this machine.
     """
 
     def __init__(
@@ -82,11 +86,14 @@ class Supervisor:
         workers: int,
         make_body: MakeBody,
         tell: Callable[[Feedback], None],
+        neighbours: Callable[[], Sequence[Supervisor]] = tuple,
     ) -> None:
         self._clock = clock
         self._make_body = make_body
         self._tell = tell
+        self._neighbours = neighbours
         self._handles = [self._make_handle(index) for index in range(workers)]
+        self._loaded: set[WorkerHandle] = set()
         self._load: Load | None = None
         self._found: Loaded | None = None
         self._limit = inf
@@ -146,7 +153,12 @@ class Supervisor:
                     "what a file defines must not depend on the process, on chance or on the time",
                 )
         self._found = loaded
+        self._loaded.update(self._handles)
         return loaded
+
+    def load_later(self, like: Supervisor) -> None:
+        """Start the workers and load the same when the first campaign comes."""
+        self._load, self._found = like._load, like._found
 
     def limit(self, until: float) -> None:
         """Let the workers send until then, in monotonic seconds: they look before each request."""
@@ -156,6 +168,7 @@ class Supervisor:
 
     async def prepare(self, assignment: AssignFactory, declared: DeclareMinions) -> None:
         """Open the scenarios everywhere; raises CampaignRefused when this machine cannot hold them."""
+        self._needs = {}
         await self._replace_dead()
         self._walking = {
             scenario: {handle.index for handle in self._handles} for scenario in declared.minions
@@ -193,10 +206,10 @@ class Supervisor:
                 answer.descriptors_open,
             )
             self._tell(WorkerState(worker=handle.index, pid=handle.pid, planned_s=answer.planned_s))
-        self._needs = needs
-        refusal = limits.refusal(needs, limits.local_ports())
+        refusal = limits.refusal(needs, limits.local_ports(), self._held_by_others())
         if refusal is not None:
             raise CampaignRefused(refusal)
+        self._needs = needs
 
     async def warm_up(self, directive: WarmUp) -> None:
         """Connect what is to be connected; raises ServiceUnavailable when no worker could."""
@@ -263,7 +276,7 @@ class Supervisor:
             if isinstance(answer, Reckoned):
                 connections = {(host, port): count for host, port, count in answer.connections}
                 needs[handle.index] = replace(self._needs[handle.index], connections=connections)
-        refusal = limits.refusal(needs, limits.local_ports())
+        refusal = limits.refusal(needs, limits.local_ports(), self._held_by_others())
         if refusal is None:
             self._needs |= needs
             return None
@@ -292,21 +305,36 @@ class Supervisor:
     def _make_handle(self, index: int) -> WorkerHandle:
         return WorkerHandle(index, self._clock, self._on_word, self._on_lost)
 
+    def _held_by_others(self) -> Counter[Target]:
+        """The connections that other campaigns of this machine may hold now."""
+        held: Counter[Target] = Counter()
+        for each in self._neighbours():
+            if each is not self and each._walking:
+                for need in each._needs.values():
+                    held.update(need.connections)
+        return held
+
     async def _replace_dead(self) -> None:
-        """Start workers for those that died in a campaign before: what was offered to the heads is there."""
-        for index, handle in enumerate(self._handles):
-            if handle.is_alive or self._load is None:
-                continue
-            await handle.aclose()
-            self._handles[index] = replacement = self._make_handle(index)
-            replacement.ledger.limit(self._limit)
-            await replacement.open(self._make_body)
-            if await replacement.ask(self._load, LOAD_SECONDS) != self._found:
-                replacement.kill("found other scenarios than the factory has offered")
-                raise FactoryError(
-                    f"worker {index} was replaced, and found other scenarios in the files than before: "
-                    "restart the factory after changing them"
-                )
+        """Start workers for those that died in a campaign before, or were not needed until now."""
+        missing = [handle for handle in self._handles if not handle.is_alive or handle not in self._loaded]
+        if self._load is not None:
+            await _all([self._replace(handle, self._load) for handle in missing])
+
+    async def _replace(self, handle: WorkerHandle, load: Load) -> None:
+        """A worker that has what was offered to the heads; raises FactoryError."""
+        self._loaded.discard(handle)
+        await handle.aclose()
+        replacement = self._make_handle(handle.index)
+        self._handles[handle.index] = replacement
+        replacement.ledger.limit(self._limit)
+        await replacement.open(self._make_body)
+        if await replacement.ask(load, LOAD_SECONDS) != self._found:
+            replacement.kill("found other scenarios than the factory has offered")
+            raise FactoryError(
+                f"worker {handle.index} was started later than others, and found other scenarios in the "
+                "files than they did: restart the factory after changing them"
+            )
+        self._loaded.add(replacement)
 
     async def _ask_all(self, order: Order) -> list[WorkerAnswer | None]:
         """The answers of all workers, None of those that are dead: that is told elsewhere."""
@@ -386,7 +414,7 @@ class Supervisor:
             await asyncio.wait([task])
 
 
-async def _all(asked: list[Coroutine[Any, Any, WorkerAnswer]]) -> list[WorkerAnswer]:
+async def _all(asked: list[Coroutine[Any, Any, _Result]]) -> list[_Result]:
     """Everyone's answer; raises only when all have answered, so that no question stays open behind it."""
     answers = await asyncio.gather(*asked, return_exceptions=True)
     for answer in answers:

@@ -55,7 +55,7 @@ class WorkerHandle:
         self.index = index
         self.ledger = SharedLedger()
         self.pid = 0
-        self.lost: str | None = None
+        self.lost: str | None = "was not started"
         """How it died, None while it lives."""
         self.heard_at = 0.0
         """When it said something last."""
@@ -79,6 +79,7 @@ class WorkerHandle:
         self.heard_at = self._clock.now()
         self._reading = asyncio.create_task(self._read())
         self._watching = asyncio.create_task(self._watch())
+        self.lost = None
 
     async def ask(self, order: Order, timeout_seconds: float) -> WorkerAnswer:
         """The worker's answer. One that dies or does not answer in time is lost: raises WorkerLost."""

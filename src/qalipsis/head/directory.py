@@ -39,8 +39,8 @@ class FactoryRecord(Struct, frozen=True, kw_only=True):
     """Since `heard_at`, when the record was read."""
     heartbeat: Heartbeat | None = None
     clock_offset_s: float = 0.0
-    campaign: str | None = None
-    """The campaign that it is reserved for."""
+    campaigns: tuple[str, ...] = ()
+    """Those that it is reserved for, the earliest first."""
 
     @property
     def is_fresh(self) -> bool:
@@ -53,7 +53,8 @@ class FactoryRecord(Struct, frozen=True, kw_only=True):
 
     @property
     def is_free(self) -> bool:
-        return self.is_fresh and self.campaign is None
+        """Whether it may be reserved for one more campaign."""
+        return self.is_fresh and len(self.campaigns) < self.handshake.campaigns
 
 
 class Directory(Protocol):
@@ -77,8 +78,8 @@ class Directory(Protocol):
     async def reserve(self, campaign: str, factories: Collection[tuple[str, int]]) -> bool:
         """Keep these (node, incarnation) for the campaign: all of them, or none and False.
 
-        A factory is reserved for one campaign at a time. Reserving it again for the same one succeeds; a
-        reservation of a campaign that is over, or unknown, counts for nothing.
+        A factory is reserved for no more campaigns at a time than its handshake allows. Reserving it again
+        for the same one succeeds; a reservation of a campaign that is over, or unknown, counts for nothing.
         """
 
     async def release(self, campaign: str) -> None:

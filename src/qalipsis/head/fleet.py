@@ -32,9 +32,11 @@ class Fleet:
 
 
 def choose(request: CampaignRequest, there: Sequence[FactoryRecord], zones: Sequence[Zone]) -> Fleet:
-    """The fleet of the campaign among the factories that are `there`, of which only free ones are taken.
+    """The fleet of the campaign among the factories that are `there`.
 
-    Raises NoFactoryFree, and CampaignRefused or ScenarioErrors for what waiting would not change.
+    Those that work for nobody are taken. Those that work for others as well, and may work for one more, are
+    only taken where there is no other: in a zone that the campaign needs, or at all. Raises NoFactoryFree,
+    and CampaignRefused or ScenarioErrors for what waiting would not change.
     """
     known = {scenario.name: scenario for each in there for scenario in each.handshake.scenarios}
     requested = request.scenarios
@@ -54,7 +56,7 @@ def choose(request: CampaignRequest, there: Sequence[FactoryRecord], zones: Sequ
     able = [each for each in able if each.node in wanted]
     _check_versions(names, able)
     # One that was cut off may still be busy with a campaign that ended without it.
-    free = members(each for each in able if each.campaign in (None, request.key) and not each.is_busy)
+    free = members(_taken(requested, [each for each in able if not each.is_busy], request.key))
     _check_free(requested, free, able)
     scenarios = tuple(as_requested(known[name], requested.get(name)) for name in names)
     assignment = assign(
@@ -92,16 +94,32 @@ def _check_versions(names: Iterable[str], factories: Sequence[FactoryRecord]) ->
             )
 
 
+def _needed_zones(requested: Mapping[str, ScenarioRequest]) -> set[str]:
+    return {zone for each in requested.values() for zone in each.zones}
+
+
+def _taken(
+    requested: Mapping[str, ScenarioRequest], able: Sequence[FactoryRecord], campaign: str
+) -> list[FactoryRecord]:
+    """All that work for nobody else, or are reserved already; others only where there would be none."""
+    own = {each.node: each for each in able if not each.campaigns or campaign in each.campaigns}
+    missing = _needed_zones(requested) - {each.handshake.zone for each in own.values()}
+    return [
+        each
+        for each in able
+        if each.node in own or (each.is_free and (not own or each.handshake.zone in missing))
+    ]
+
+
 def _check_free(
     requested: Mapping[str, ScenarioRequest], free: Sequence[Member], able: Sequence[FactoryRecord]
 ) -> None:
-    needed = {zone for request in requested.values() for zone in request.zones}
-    if free and needed <= {each.zone for each in free}:
+    if free and _needed_zones(requested) <= {each.zone for each in free}:
         return
     busy = ", ".join(
-        f"{each.node} works for {each.campaign or 'a campaign that ended without it'}"
+        f"{each.node} works for {' and '.join(each.campaigns) or 'a campaign that ended without it'}"
         for each in able
-        if each.campaign or each.is_busy
+        if each.campaigns or each.is_busy
     )
     raise NoFactoryFree(f"no factory is free: {busy}")
 

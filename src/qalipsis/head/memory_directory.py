@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from qalipsis.clock import Clock
 from qalipsis.cluster.messages import Handshake
@@ -21,7 +21,11 @@ class _Known:
     arrived_at: float
     heard_at: float
     beat: Beat | None = None
-    campaign: str | None = None
+    campaigns: list[str] = field(default_factory=list)
+
+    def is_for(self, campaign: str) -> bool:
+        """Whether it is reserved for the campaign, or can be."""
+        return campaign in self.campaigns or len(self.campaigns) < self.handshake.campaigns
 
 
 class MemoryDirectory:
@@ -69,7 +73,7 @@ class MemoryDirectory:
                 silence_s=now - known.heard_at,
                 heartbeat=known.beat.heartbeat if known.beat else None,
                 clock_offset_s=known.beat.clock_offset_s if known.beat else 0.0,
-                campaign=known.campaign,
+                campaigns=tuple(known.campaigns),
             )
             for node, known in sorted(self._known.items())
             if now - known.heard_at < FORGOTTEN_SECONDS
@@ -84,17 +88,17 @@ class MemoryDirectory:
     async def reserve(self, campaign: str, factories: Collection[tuple[str, int]]) -> bool:
         wanted = [self._known.get(node) for node, _ in factories]
         for (_, incarnation), known in zip(factories, wanted, strict=True):
-            if known is None or known.incarnation != incarnation or known.campaign not in (None, campaign):
+            if known is None or known.incarnation != incarnation or not known.is_for(campaign):
                 return False
         for known in wanted:
-            if known is not None:
-                known.campaign = campaign
+            if known is not None and campaign not in known.campaigns:
+                known.campaigns.append(campaign)
         return True
 
     async def release(self, campaign: str) -> None:
         for known in self._known.values():
-            if known.campaign == campaign:
-                known.campaign = None
+            if campaign in known.campaigns:
+                known.campaigns.remove(campaign)
 
     async def hold_reception(self, head: str, lease_seconds: float) -> bool:
         now = self._clock.now()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -64,10 +65,8 @@ class Reception:
         """The incarnation of each node, and when it was heard last."""
         self._doubts: dict[str, _Doubt] = {}
         self._beats: dict[str, Beat] = {}
-        self._engaged: dict[str, tuple[int, str]] = {}
-        """The incarnation and the campaign of each node, by the heartbeats that are to be written down."""
-        self._leaving: dict[str, str] = {}
-        """The campaign of a node that was over when it was heard last."""
+        self._leaving: dict[str, frozenset[str]] = {}
+        """By node, those of the campaigns that it works for that were over when it was heard last."""
         self._offsets = ClockOffsets()
         self._listens_since = 0.0
         self._is_undecided = asyncio.Event()
@@ -191,7 +190,6 @@ class Reception:
         # Here, for it is written down later.
         self._offsets.add(node, heartbeat.clock, self._clock.epoch(now), heartbeat.rtt_s)
         self._beats[node] = Beat(node, incarnation, heartbeat, self._offsets.offset(node))
-        self._engaged[node] = incarnation, received.campaign
         self._is_undecided.set()
         doubt = self._doubts.pop(node, None)
         if doubt is not None and doubt.incarnation != incarnation:
@@ -223,7 +221,7 @@ class Reception:
             try:
                 for node, incarnation in await self._office.directory.hear(beats) if beats else ():
                     await self._say(node, incarnation, HandshakeWanted())
-                await self._free()
+                await self._free(beats)
                 now = self._clock.now()
                 for doubt in [each for each in self._doubts.values() if now - each.since >= self._too_long]:
                     del self._doubts[doubt.handshake.node]
@@ -233,25 +231,27 @@ class Reception:
             if not self._doubts and not self._beats:
                 self._is_undecided.clear()
 
-    async def _free(self) -> None:
-        """Tell factories whose campaign has ended without them, as when they were frozen then, to forget it.
+    async def _free(self, beats: Sequence[Beat]) -> None:
+        """Tell factories whose campaigns have ended without them, as when they were frozen then, to forget
+        these.
 
-        What they report of it nobody reads: it is removed once they have left. Those that are about to end
-        it by themselves get a heartbeat's time.
+        What they report of them nobody reads: it is removed once they have left. Those that are about to end
+        one by themselves get a heartbeat's time.
         """
-        engaged, self._engaged = self._engaged, {}
-        is_over = {"": False}
-        for node, (incarnation, campaign) in engaged.items():
-            if campaign not in is_over:
+        is_over: dict[str, bool] = {}
+        for beat in beats:
+            campaigns = frozenset(beat.heartbeat.campaigns)
+            for campaign in campaigns - is_over.keys():
                 record = await self._office.store.campaign(campaign)
                 is_over[campaign] = record is None or is_terminal(record.state)
-            left = self._leaving.pop(node, None)
-            if is_over[campaign]:
-                self._leaving[node] = campaign
-                if left == campaign:
-                    await self._say(node, incarnation, CampaignOver(campaign=campaign))
-            if left not in (None, campaign):
-                await self._office.transport.remove(topics.feedback(left))
+            before = self._leaving.pop(beat.node, frozenset())
+            leaving = frozenset(campaign for campaign in campaigns if is_over[campaign])
+            if leaving:
+                self._leaving[beat.node] = leaving
+            for campaign in leaving & before:
+                await self._say(beat.node, beat.incarnation, CampaignOver(campaign=campaign))
+            for campaign in before - campaigns:
+                await self._office.transport.remove(topics.feedback(campaign))
 
     async def _say(self, node: str, incarnation: int, reply: Reply) -> None:
         await self._publisher.say(topics.node(node, incarnation), reply)

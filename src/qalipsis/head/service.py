@@ -112,7 +112,7 @@ class _Charge:
 
 
 class CampaignService:
-    """Campaigns over the factories of the cluster, any number at once as long as factories are free.
+    """Campaigns over the factories of the cluster, any number at once as long as factories are free for them.
 
     `serve` does the work, everything else may be called while it runs. A store that `is_alone` is used by
     this process only, whose factory ends with it: what it holds unfinished cannot go on, and nothing waits

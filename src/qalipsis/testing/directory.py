@@ -6,7 +6,7 @@ The checks use factories and campaigns of their own; `known` makes a campaign th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import uuid4
 
 from qalipsis.cluster.messages import PROTOCOL, Handshake, Heartbeat
@@ -63,7 +63,7 @@ async def check_leave(directory: Directory, known: Known) -> None:
 
 
 async def check_reserve(directory: Directory, known: Known) -> None:
-    """Factories are reserved together, for one campaign at a time, until it lets them go."""
+    """Factories are reserved together, for no more campaigns than they allow, until these let them go."""
     one, other, third = _name(), _name(), _name()
     mine, theirs = _name(), _name()
     for node in (one, other, third):
@@ -73,13 +73,55 @@ async def check_reserve(directory: Directory, known: Known) -> None:
     assert await directory.reserve(mine, [(one, 1), (other, 1)])
     assert await directory.reserve(mine, [(other, 1), (one, 1)])
     assert not await directory.reserve(theirs, [(third, 1), (other, 1)])
-    assert [(await _find(directory, node)).campaign for node in (one, other, third)] == [mine, mine, None]
+    assert await _campaigns(directory, (one, other, third)) == [(mine,), (mine,), ()]
     assert not (await _find(directory, one)).is_free
     assert not await directory.reserve(theirs, [(third, 7)])
     assert not await directory.reserve(theirs, [(_name(), 1)])
     await directory.release(mine)
     assert (await _find(directory, one)).is_free
     assert await directory.reserve(theirs, [(third, 1), (other, 1)])
+
+
+async def check_share(directory: Directory, known: Known) -> None:
+    """A factory that allows it is reserved for several campaigns, each of which lets go of its own."""
+    shared, own, campaigns = _name(), _name(), [_name() for _ in range(3)]
+    await directory.register(_handshake(shared, campaigns=2), 1)
+    await directory.register(_handshake(own), 1)
+    for campaign in campaigns:
+        await known(campaign)
+    one, other, third = campaigns
+    assert await directory.reserve(one, [(shared, 1)])
+    assert (await _find(directory, shared)).is_free
+    assert await directory.reserve(other, [(own, 1), (shared, 1)])
+    assert await directory.reserve(one, [(shared, 1)])
+    assert await _campaigns(directory, (shared, own)) == [(one, other), (other,)]
+    assert not (await _find(directory, shared)).is_free
+    assert not await directory.reserve(third, [(shared, 1)])
+    assert not await directory.reserve(one, [(shared, 1), (own, 1)])
+    await directory.release(one)
+    assert await _campaigns(directory, (shared, own)) == [(other,), (other,)]
+    assert await directory.reserve(third, [(shared, 1)])
+    await directory.register(_handshake(shared, campaigns=2), 2)
+    assert await _campaigns(directory, (shared, own)) == [(), (other,)]
+
+
+async def check_share_at_once(directory: Directory, known: Known) -> None:
+    """Of several campaigns that want the same factories at once, exactly as many get all of them as may."""
+    nodes, campaigns = [_name() for _ in range(3)], [_name() for _ in range(5)]
+    for node in nodes:
+        await directory.register(_handshake(node, campaigns=2), 1)
+    for campaign in campaigns:
+        await known(campaign)
+    wanted = [(node, 1) for node in nodes]
+    got = await asyncio.gather(
+        *(
+            directory.reserve(campaign, wanted[at % 3 :] + wanted[: at % 3])
+            for at, campaign in enumerate(campaigns)
+        )
+    )
+    assert sorted(got) == [False] * 3 + [True] * 2
+    winners = {campaign for campaign, has in zip(campaigns, got, strict=True) if has}
+    assert [set(each) for each in await _campaigns(directory, nodes)] == [winners] * 3
 
 
 async def check_reserve_at_once(directory: Directory, known: Known) -> None:
@@ -94,7 +136,7 @@ async def check_reserve_at_once(directory: Directory, known: Known) -> None:
     got = await asyncio.gather(*(directory.reserve(campaign, wanted) for campaign in campaigns))
     assert sorted(got) == [False] * 3 + [True]
     winner = campaigns[got.index(True)]
-    assert {(await _find(directory, node)).campaign for node in nodes} == {winner}
+    assert await _campaigns(directory, nodes) == [(winner,)] * 4
 
 
 async def check_reception(directory: Directory, known: Known) -> None:
@@ -113,6 +155,8 @@ CHECKS: tuple[Check, ...] = (
     check_leave,
     check_reserve,
     check_reserve_at_once,
+    check_share,
+    check_share_at_once,
     check_reception,
 )
 
@@ -121,12 +165,24 @@ def _name() -> str:
     return f"d-{uuid4().hex}"
 
 
-def _handshake(node: str, zone: str | None = None) -> Handshake:
-    return Handshake(node=node, protocol=PROTOCOL, version="1", workers=2, scenarios=(), zone=zone)
+def _handshake(node: str, zone: str | None = None, campaigns: int = 1) -> Handshake:
+    return Handshake(
+        node=node,
+        protocol=PROTOCOL,
+        version="1",
+        workers=2,
+        campaigns=campaigns,
+        scenarios=(),
+        zone=zone,
+    )
 
 
 async def _find(directory: Directory, node: str) -> FactoryRecord:
     return next(each for each in await directory.factories() if each.node == node)
+
+
+async def _campaigns(directory: Directory, nodes: Sequence[str]) -> list[tuple[str, ...]]:
+    return [(await _find(directory, node)).campaigns for node in nodes]
 
 
 async def _until_held(directory: Directory, head: str, lease_seconds: float) -> None:

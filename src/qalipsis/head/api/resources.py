@@ -51,6 +51,8 @@ class Factory(_Answer, frozen=True, kw_only=True):
     lease: datetime | None
     """Until when it may work for its campaign without another answer of a head."""
     campaign: str | None
+    campaigns: tuple[str, ...]
+    """Of which `campaign` is the first."""
 
 
 class ProfileUser(_Answer, frozen=True, kw_only=True):
@@ -148,7 +150,8 @@ async def list_factories(service: NamedDependency[CampaignService]) -> list[Fact
                 cpu=None if heard is None else heard.cpu,
                 clock_offset_ms=None if heard is None else factory.clock_offset_s * 1000,
                 lease=_lease_of(factory, service.lease_s),
-                campaign=factory.campaign,
+                campaign=next(iter(factory.campaigns), None),
+                campaigns=factory.campaigns,
             )
         )
     return found
@@ -208,11 +211,11 @@ def state_of(factory: FactoryRecord) -> str:
         return "OFFLINE"
     if factory.silence_s > UNHEALTHY_SECONDS:
         return "UNHEALTHY"
-    return "IDLE" if factory.campaign is None else "REGISTERED"
+    return "REGISTERED" if factory.campaigns else "IDLE"
 
 
 def _lease_of(factory: FactoryRecord, seconds: float | None) -> datetime | None:
-    if factory.campaign is None or seconds is None:
+    if not factory.campaigns or seconds is None:
         return None
     return factory.heard_at + timedelta(seconds=seconds)
 

@@ -7,16 +7,17 @@ from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, tuple_, update
+from sqlalchemy import Row, Select, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.cluster.messages import Handshake
 from qalipsis.head.campaign import TERMINAL
-from qalipsis.head.database.schema import CAMPAIGN, FACTORY, HEAD_ROLE
+from qalipsis.head.database.schema import CAMPAIGN, FACTORY, FACTORY_RESERVATION, HEAD_ROLE
 from qalipsis.head.database.sql import from_now, insert
 from qalipsis.head.directory import FORGOTTEN_SECONDS, Beat, FactoryRecord
 
 _ROW = FACTORY.c
+_RESERVATION = FACTORY_RESERVATION.c
 _RECEPTION: Final = "reception"
 
 
@@ -31,13 +32,15 @@ async def register(connection: AsyncConnection, handshake: Handshake, incarnatio
         "handshake": msgspec.msgpack.encode(handshake),
         "heard_at": from_now(),
         "heartbeat": None,
-        "campaign": None,
+        "campaigns": handshake.campaigns,
     }
-    await connection.execute(
+    id = await connection.scalar(
         insert(connection, FACTORY)
         .values(node_id=handshake.node, **values)
         .on_conflict_do_update(index_elements=["node_id"], set_=values)
+        .returning(_ROW.id)
     )
+    await connection.execute(delete(FACTORY_RESERVATION).where(_RESERVATION.factory_id == id))
 
 
 async def hear(connection: AsyncConnection, beats: Sequence[Beat]) -> frozenset[tuple[str, int]]:
@@ -59,8 +62,14 @@ async def leave(connection: AsyncConnection, node: str, incarnation: int) -> Non
 
 
 async def read(connection: AsyncConnection) -> tuple[FactoryRecord, ...]:
+    campaigns: dict[int, list[str]] = {}
+    for id, campaign in await connection.execute(
+        _running(_RESERVATION.factory_id, _RESERVATION.campaign).order_by(_RESERVATION.id)
+    ):
+        campaigns.setdefault(id, []).append(campaign)
     rows = await connection.execute(
         select(
+            _ROW.id,
             _ROW.node_id,
             _ROW.incarnation,
             _ROW.handshake,
@@ -68,16 +77,14 @@ async def read(connection: AsyncConnection) -> tuple[FactoryRecord, ...]:
             _ROW.creation,
             _ROW.heard_at,
             from_now().label("now"),
-            CAMPAIGN.c.key.label("campaign"),
         )
-        .outerjoin(CAMPAIGN, and_(CAMPAIGN.c.key == _ROW.campaign, _is_running()))
         .where(_ROW.heard_at > from_now(-FORGOTTEN_SECONDS))
         .order_by(_ROW.node_id)
     )
-    return tuple(map(_record, rows))
+    return tuple(_record(row, campaigns.get(row.id, ())) for row in rows)
 
 
-def _record(row: Row[Any]) -> FactoryRecord:
+def _record(row: Row[Any], campaigns: Sequence[str]) -> FactoryRecord:
     beat = _beat(row.heartbeat)
     return FactoryRecord(
         node=row.node_id,
@@ -88,7 +95,7 @@ def _record(row: Row[Any]) -> FactoryRecord:
         silence_s=max(0.0, (row.now - row.heard_at).total_seconds()),
         heartbeat=beat.heartbeat if beat else None,
         clock_offset_s=beat.clock_offset_s if beat else 0.0,
-        campaign=row.campaign,
+        campaigns=tuple(campaigns),
     )
 
 
@@ -99,26 +106,35 @@ def _beat(kept: bytes | None) -> Beat | None:
 
 
 async def reserve(connection: AsyncConnection, campaign: str, factories: Collection[tuple[str, int]]) -> bool:
-    wanted = [tuple_(_ROW.node_id, _ROW.incarnation).in_(sorted(factories))]
-    # Locked in one order first: two campaigns that want the same factories must not wait for each other.
-    found = await connection.execute(
-        select(_ROW.id).where(*wanted, _is_for(campaign)).order_by(_ROW.node_id).with_for_update(of=FACTORY)
-    )
-    ids = [row.id for row in found]
-    if len(ids) < len(factories):
-        return False
-    # Read again behind the lock: what waited for it may have been reserved meanwhile.
+    allowed = {}
+    # Locked one by one, in the order of `hear`: who wants some of the same never waits for who waits for it.
+    for node, incarnation in sorted(factories):
+        found = await connection.execute(
+            select(_ROW.id, _ROW.campaigns)
+            .where(_ROW.node_id == node, _ROW.incarnation == incarnation)
+            .with_for_update()
+        )
+        row = found.one_or_none()
+        if row is None:
+            return False
+        allowed[row.id] = row.campaigns
+    # Counted behind the locks: what waited for them may have been reserved meanwhile.
     reserved = await connection.execute(
-        update(FACTORY).where(_ROW.id.in_(ids), _is_for(campaign)).values(campaign=campaign)
+        _running(_RESERVATION.factory_id, func.count())
+        .where(_RESERVATION.factory_id.in_(allowed), _RESERVATION.campaign != campaign)
+        .group_by(_RESERVATION.factory_id)
     )
-    if reserved.rowcount < len(ids):
-        await release(connection, campaign)
+    if any(count >= allowed[id] for id, count in reserved):
         return False
+    await connection.execute(
+        insert(connection, FACTORY_RESERVATION).on_conflict_do_nothing(),
+        [{"factory_id": id, "campaign": campaign} for id in allowed],
+    )
     return True
 
 
 async def release(connection: AsyncConnection, campaign: str) -> None:
-    await connection.execute(update(FACTORY).where(_ROW.campaign == campaign).values(campaign=None))
+    await connection.execute(delete(FACTORY_RESERVATION).where(_RESERVATION.campaign == campaign))
 
 
 async def hold_reception(connection: AsyncConnection, head: str, lease_seconds: float) -> bool:
@@ -136,11 +152,11 @@ async def hold_reception(connection: AsyncConnection, head: str, lease_seconds: 
     return held is not None
 
 
-def _is_for(campaign: str) -> ColumnElement[bool]:
-    """Whether a factory is reserved for this campaign or for none that is not over."""
-    others = select(CAMPAIGN.c.id).where(CAMPAIGN.c.key == _ROW.campaign, _is_running()).exists()
-    return or_(_ROW.campaign.is_(None), _ROW.campaign == campaign, ~others)
-
-
-def _is_running() -> ColumnElement[bool]:
-    return CAMPAIGN.c.state.not_in([str(state) for state in TERMINAL])
+def _running(*columns: Any) -> Select[Any]:
+    """Of the reservations of campaigns that are not over."""
+    return (
+        select(*columns)
+        .select_from(FACTORY_RESERVATION)
+        .join(CAMPAIGN, CAMPAIGN.c.key == _RESERVATION.campaign)
+        .where(CAMPAIGN.c.state.not_in([str(state) for state in TERMINAL]))
+    )

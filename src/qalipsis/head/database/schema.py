@@ -123,7 +123,14 @@ FACTORY = _table(
     _optional("handshake", LargeBinary),
     _optional("heard_at", Instant),
     _optional("heartbeat", LargeBinary),
-    _optional("campaign"),  # the key of the one that it is reserved for
+    _optional("campaigns", BigInteger),  # how many it works for at once
+)
+FACTORY_RESERVATION = _table(
+    "factory_reservation",
+    _of("factory"),
+    _words("campaign"),  # its key
+    UniqueConstraint("factory_id", "campaign"),
+    changes=False,
 )
 FACTORY_TAG = _table(
     "factory_tag", _of("factory"), _words("key"), _words("value"), UniqueConstraint("factory_id", "key")

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from alembic import op
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, Sequence, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    Sequence,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.schema import CreateSequence
 
 revision = "0002"
 down_revision = "0001"
 
-ID = BigInteger().with_variant(Integer(), "sqlite")
+BIG = BigInteger().with_variant(Integer(), "sqlite")
 INSTANT = DateTime(timezone=True)
 
 
@@ -19,15 +29,12 @@ def upgrade() -> None:
         ("handshake", LargeBinary()),
         ("heard_at", INSTANT),
         ("heartbeat", LargeBinary()),
-        ("campaign", Text()),
+        ("campaigns", BigInteger()),
     ):
         op.add_column("factory", Column(name, type, nullable=True))
-    counter = Sequence("head_role_seq")
-    if op.get_bind().dialect.supports_sequences:
-        op.execute(CreateSequence(counter))
     op.create_table(
         "head_role",
-        Column("id", ID, counter, primary_key=True),
+        _id("head_role"),
         Column("version", INSTANT, nullable=False),
         Column("name", Text, nullable=False),
         Column("owner", Text, nullable=False),
@@ -35,3 +42,21 @@ def upgrade() -> None:
         UniqueConstraint("name", name="head_role_name_uq"),
         sqlite_autoincrement=True,
     )
+    op.create_table(
+        "factory_reservation",
+        _id("factory_reservation"),
+        Column("factory_id", BIG, nullable=False),
+        Column("campaign", Text, nullable=False),
+        ForeignKeyConstraint(
+            ["factory_id"], ["factory.id"], name="factory_reservation_factory_id_fk", ondelete="CASCADE"
+        ),
+        UniqueConstraint("factory_id", "campaign", name="factory_reservation_factory_id_campaign_uq"),
+        sqlite_autoincrement=True,
+    )
+
+
+def _id(table: str) -> Column[int]:
+    counter = Sequence(f"{table}_seq")
+    if op.get_bind().dialect.supports_sequences:
+        op.execute(CreateSequence(counter))
+    return Column("id", BIG, counter, primary_key=True)
