@@ -39,7 +39,7 @@ SILENT = "nothing was heard of factory eu for 6 s: no campaign counts on it unti
     [
         (None, factory(), [(logging.INFO, COME)]),
         (None, factory(silence_s=60.0), []),
-        (factory(), factory(silence_s=1.2, campaign="k"), []),
+        (factory(), factory(silence_s=1.2, campaigns=("k",)), []),
         (factory(), factory(incarnation=2), [(logging.INFO, COME)]),
         (factory(), factory(silence_s=6.0), [(logging.WARNING, SILENT)]),
         (factory(silence_s=6.0), factory(silence_s=7.0), []),

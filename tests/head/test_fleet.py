@@ -50,7 +50,7 @@ def factory(
         arrived_at=NOW,
         heard_at=NOW,
         silence_s=0.0,
-        campaign=campaign,
+        campaigns=() if campaign is None else (campaign,),
     )
 
 
@@ -167,14 +167,14 @@ def test_a_fleet_is_free_able_and_has_every_minion_once(
     try:
         fleet = chosen(*there, scenarios={"shop": ScenarioRequest(minions=minions, zones=zones)})
     except NoFactoryFree:
-        free_zones = {each.handshake.zone for each in there if each.campaign is None}
+        free_zones = {each.handshake.zone for each in there if not each.campaigns}
         assert not free_zones or not set(zones) <= free_zones
         return
     except CampaignRefused:
         assert not set(zones) <= {each.handshake.zone for each in there}  # nobody stands there
         return
     assert fleet.factories
-    assert all(by_node[node].campaign is None for node in nodes(fleet))
+    assert all(not by_node[node].campaigns for node in nodes(fleet))
     if zones:
         assert {each.zone for each in fleet.factories} == set(zones)
     shares = [

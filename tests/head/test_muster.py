@@ -36,7 +36,7 @@ async def find(stage: Stage, **changes: Any) -> Fleet:
 
 
 async def held(stage: Stage) -> dict[str, str | None]:
-    return {each.node: each.campaign for each in await stage.directory.factories()}
+    return {each.node: next(iter(each.campaigns), None) for each in await stage.directory.factories()}
 
 
 @virtual

@@ -141,7 +141,7 @@ async def test_a_campaign_that_one_head_takes_is_driven_by_one_and_known_to_all(
             assert details.record.status == "SUCCESSFUL"
         await asyncio.sleep(1)
         assert await cluster.leftovers(key) == []
-        assert {each.campaign for each in await cluster.directory.factories()} == {None}
+        assert {each.campaigns for each in await cluster.directory.factories()} == {()}
 
 
 @pytest.mark.parametrize("state", ["PREPARING", "ASSIGNING", "WARMUP", "RUNNING", "DRAINING"])

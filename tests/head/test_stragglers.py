@@ -38,8 +38,12 @@ class Stage:
     async def beat(self, campaign: str) -> None:
         await self.publisher.say(
             topics.HANDSHAKE,
-            Heartbeat(state="busy", sequence=1, clock=self.office.clock.epoch(0.0)),
-            campaign,
+            Heartbeat(
+                state="busy",
+                sequence=1,
+                clock=self.office.clock.epoch(0.0),
+                campaigns=(campaign,) if campaign else (),
+            ),
         )
         await asyncio.sleep(1.0)
 
