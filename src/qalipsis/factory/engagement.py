@@ -116,6 +116,10 @@ class Engagement:
         with suppress(TransportClosed, ServiceUnavailable):
             await self._transport.remove(self._topic)
 
+    @property
+    def may_send(self) -> bool:
+        return StartMinions in self._first and not self.is_settled and not self._is_interrupted
+
     async def leave(self, grace_seconds: float, urgent: asyncio.Event) -> None:
         """End the campaign here: softly, until the grace is over or it is urgent, then at once."""
         self._is_leaving = True

@@ -264,23 +264,29 @@ class Session:
                     _log.warning("the factory ends, as a head says: %s", message.reason)
                     self.stop(is_hard=False)
                 case AssignFactory():
-                    await self._until_free(received.campaign)
-                    self._engage(received, message)
+                    refusal = self._admission.refusal(received)
+                    if refusal is None:
+                        await self._make_free(received.campaign)
+                        self._engage(received, message)
+                    else:
+                        _log.warning("AssignFactory of %s is dropped: %s", received.campaign, refusal)
                 case _:
                     _log.warning("a factory was sent %s, which only heads read", type(message).__name__)
 
-    async def _until_free(self, campaign: str) -> None:
-        """Let a campaign that has said its last word go, for a head that heard it may assign the next one."""
+    async def _make_free(self, campaign: str) -> None:
+        """Let another campaign go that sends nothing: for who assigns this one, the other is over.
+
+        It has said its last word, or was assigned while this factory was cut off, and ended without it.
+        """
         engagement = self._engagement
-        if engagement is not None and engagement.campaign != campaign and engagement.is_settled:
-            assert self._engaged is not None
-            await asyncio.wait([self._engaged])
+        if engagement is None or engagement.campaign == campaign or engagement.may_send:
+            return
+        assert self._engaged is not None
+        await engagement.leave(0.0, self._urgent)
+        await asyncio.wait([self._engaged])
 
     def _engage(self, received: Received, assignment: AssignFactory) -> None:
-        refusal = self._admission.refusal(received)
-        if refusal is not None:
-            _log.warning("AssignFactory of %s is dropped: %s", received.campaign, refusal)
-        elif self._engagement is not None and self._engagement.campaign == received.campaign:
+        if self._engagement is not None and self._engagement.campaign == received.campaign:
             self._engagement.follow(received, assignment)
         elif self._engagement is not None:
             self._decline(received, f"the factory works for campaign {self._engagement.campaign}")

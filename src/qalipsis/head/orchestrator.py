@@ -452,7 +452,7 @@ class Orchestrator:
             await self._lose(node, reason, silence=self._office.heartbeat_s)
 
     async def _lose(self, node: str, reason: str, silence: float) -> None:
-        """A factory is gone; nothing is known of so many seconds. Who says that it ends has told everything."""
+        """A factory is gone; nothing is known of so many seconds. Who says that it ends has told all."""
         if node not in self._campaign.present:
             return
         now = self._clock.now()
