@@ -25,6 +25,16 @@ async def head_crashes(world: World) -> None:
             world.add_head()
 
 
+async def head_dies_of_a_commit(world: World) -> None:
+    """Before it, or when it is written and nothing was said or acknowledged yet."""
+    head = _any(world, world.living_heads)
+    if head is not None:
+        head.store.doom = world.random.choice(("before", "after"))
+        world.note(head.name, f"WILL DIE {head.store.doom} its next commit")
+        await asyncio.sleep(world.random.choice(SECONDS))
+        world.add_head()
+
+
 async def head_freezes(world: World) -> None:
     head = _any(world, world.living_heads)
     if head is not None:
@@ -130,6 +140,7 @@ async def factory_joins_late(world: World) -> None:
 
 FAULTS: tuple[Fault, ...] = (
     head_crashes,
+    head_dies_of_a_commit,
     head_freezes,
     head_is_cut_off,
     head_loses_its_broker,

@@ -114,6 +114,8 @@ class Truth:
     received: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Requests by campaign."""
     last_at: dict[str, float] = field(default_factory=dict)
+    finished: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
+    """The minions of each scenario whose last request has come."""
     first_at: dict[str, dict[str, float]] = field(default_factory=dict)
     """By campaign and worker."""
     _holders: dict[tuple[str, str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -133,10 +135,11 @@ class Truth:
             holders.append(worker)
 
 
-def of_report(report: Report, truth: int, *, has_lost_nothing: bool, is_redistributing: bool) -> list[str]:
+def of_report(report: Report, target: Truth, *, has_lost_nothing: bool, is_redistributing: bool) -> list[str]:
     """What is wrong with a report, given the number of requests that were received in truth."""
     wrong = []
     ledger, key = report.ledger, report.campaign.key
+    truth = target.received[key]
     if report.verdict.value == "INVALID":
         wrong.append(f"{key}: the books do not close: {report.verdict.reasons}")
     told, estimated = ledger.requests.attempted, estimate(report)
@@ -149,13 +152,14 @@ def of_report(report: Report, truth: int, *, has_lost_nothing: bool, is_redistri
     if is_complete and is_redistributing:
         for scenario in report.scenarios:
             minions = scenario.ledger.minions
-            if _comes_to_an_end(scenario) and minions.completed + minions.failed < minions.scheduled:
+            # Who is lost after its last request has ended without a word of it.
+            ended = max(minions.completed + minions.failed, len(target.finished[key, scenario.name]))
+            if _comes_to_an_end(scenario) and ended < minions.scheduled:
                 wrong.append(
-                    f"{key}: of {minions.scheduled} minions of {scenario.name} only "
-                    f"{minions.completed + minions.failed} came to their end"
+                    f"{key}: of {minions.scheduled} minions of {scenario.name} only {ended} came to their end"
                 )
     if has_lost_nothing and report.campaign.status in ("SUCCESSFUL", "WARNING"):
-        if report.verdict.value != "VALID":
+        if report.verdict.value != "VALID" and not ledger.arrivals.dropped:
             wrong.append(f"{key}: nothing was lost, but {report.verdict}")
         for scenario in report.scenarios:
             minions = scenario.ledger.minions

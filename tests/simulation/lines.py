@@ -125,6 +125,9 @@ class Remote:
     """The store, or the directory, as one machine reaches it: every method of it, by way of the network."""
 
     def __init__(self, target: Any, weather: Weather, random: Random) -> None:
+        self.doom = ""
+        """When the machine dies of its next commit: before, or after it."""
+        self.on_doom: Callable[[], None] = lambda: None
         self._target = target
         self._weather = weather
         self._random = random
@@ -134,7 +137,9 @@ class Remote:
 
         async def call(*args: Any, **options: Any) -> Any:
             await self._travel()
+            await self._meet_doom(name, "before")
             answer = await method(*args, **options)
+            await self._meet_doom(name, "after")
             if name not in UNREPEATABLE and self._random.random() < self._weather.lost_answers:
                 raise ServiceUnavailable(f"the connection broke before {name} was answered")
             if name != "wait_change":
@@ -142,6 +147,11 @@ class Remote:
             return answer
 
         return call
+
+    async def _meet_doom(self, name: str, when: str) -> None:
+        if name == "commit" and self.doom == when:
+            self.on_doom()
+            await asyncio.sleep(0)  # for ever
 
     async def _travel(self) -> None:
         if self._random.random() < 0.3:

@@ -32,6 +32,7 @@ class Send(Spec[Any, Any]):
     kind: ClassVar[str] = "simulation.send"
     scenario: str
     seconds: float
+    is_last: bool = False
     failing: float = 0.0
 
 
@@ -40,15 +41,19 @@ browse = (
     .start()
     .then(Send("browse", 0.1))
     .named("look")
-    .delay("700ms")
+    .delay("1500ms")
     .then(Send("browse", 0.3))
     .named("buy")
-    .delay("1s")
-    .then(Send("browse", 0.05))
+    .delay("1800ms")
+    .then(Send("browse", 0.05, is_last=True))
     .named("leave")
 )
 search = (
-    scenario("search", minions=4).start().then(Send("search", 0.2, failing=0.1)).named("find").delay("300ms")
+    scenario("search", minions=4)
+    .start()
+    .then(Send("search", 0.2, is_last=True, failing=0.1))
+    .named("find")
+    .delay("300ms")
 )
 
 
@@ -60,7 +65,7 @@ def loaded() -> Loaded:
 class CountedStep:
     """Sends what `Send` describes to a target that counts."""
 
-    def __init__(self, spec: Send, receive: Callable[[str, int], None]) -> None:
+    def __init__(self, spec: Send, receive: Callable[[str, int, bool], None]) -> None:
         self._spec = spec
         self._receive = receive
 
@@ -71,7 +76,7 @@ class CountedStep:
         return await self._traffic.request(lambda: self._send(context.minion.index))
 
     async def _send(self, minion: int) -> int:
-        self._receive(self._spec.scenario, minion)
+        self._receive(self._spec.scenario, minion, self._spec.is_last)
         await asyncio.sleep(self._spec.seconds)
         if self._spec.failing and minion % round(1 / self._spec.failing) == 0:
             raise StepError("refused", "every tenth minion is refused")
@@ -107,11 +112,11 @@ def _profile(random: Random) -> ProfileOverride | None:
         case 0:
             return PercentageStages(
                 stages=(
-                    StageOfShare(minions_percentage=100, ramp_up_duration_ms=1000, total_duration_ms=3000),
+                    StageOfShare(minions_percentage=100, ramp_up_duration_ms=1000, total_duration_ms=5000),
                 )
             )
         case 1:
-            return ArrivalRate(rate_per_second=random.choice((2, 5)), duration_ms=4000)
+            return ArrivalRate(rate_per_second=random.choice((2, 5)), duration_ms=5000)
         case 2:
             return Regular(period_in_ms=400, minions_count_pro_launch=2)
         case _:

@@ -127,6 +127,8 @@ class Head:
         self.clock = world.make_clock()
         self.line = world.make_line()
         self.service: CampaignService | None = None
+        self.store = Remote(world.store, world.weather, world.fork())
+        self.store.on_doom = self.machine.crash
         self._world = world
         self.task = self.machine.spawn(self._serve())
 
@@ -140,7 +142,7 @@ class Head:
         office = Office(
             head=self.name,
             transport=world.wrapped(self.line),
-            store=Remote(world.store, world.weather, world.fork()),  # type: ignore[arg-type]
+            store=self.store,  # type: ignore[arg-type]
             directory=directory,  # type: ignore[arg-type]
             roster=Roster(directory),  # type: ignore[arg-type]
             clock=self.clock,
@@ -262,9 +264,11 @@ class World:
             return line
         return ChaosTransport(line, self.random.randrange(1 << 30), 0.05, 0.05, 0.1)
 
-    def receive(self, worker: str, campaign: str, scenario: str, minion: int) -> None:
+    def receive(self, worker: str, campaign: str, scenario: str, minion: int, is_last: bool) -> None:
         """The target of the load was sent a request."""
         self.truth.receive(self.loop.time(), campaign, scenario, minion, worker)
+        if is_last:
+            self.truth.finished[campaign, scenario].add(minion)
 
     def note(self, who: str, what: str) -> None:
         self.trace.append(f"{self.loop.time() - START:9.3f} {who:>8}: {what}")
