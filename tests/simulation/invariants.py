@@ -102,8 +102,7 @@ class KnowingDirectory(MemoryDirectory):
 
     def _forget(self) -> None:
         for known in self._known.values():
-            if known.campaign is not None and self._store.is_over(known.campaign):
-                known.campaign = None
+            known.campaigns[:] = [each for each in known.campaigns if not self._store.is_over(each)]
 
 
 @dataclass

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from qalipsis.cluster.codec import decode
 from qalipsis.head.campaign import OnFactoryLoss
 from qalipsis.head.zones import Zone
 from tests.simulation import load

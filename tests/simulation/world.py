@@ -181,7 +181,7 @@ class Factory:
 
     @property
     def is_engaged(self) -> bool:
-        return self.session is not None and self.session._engagement is not None
+        return self.session is not None and any(seat.engagement for seat in self.session._seats)
 
     async def _serve(self) -> None:
         world = self._world
