@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from qalipsis.errors import FactoriesMissing
+from qalipsis.errors import CampaignRefused, FactoriesMissing
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.fleet import Fleet, NoFactoryFree, choose
 from qalipsis.head.office import Office
 from qalipsis.head.patience import patiently
 
 LOOK_SECONDS: Final = 0.25
+SETTLE_SECONDS: Final = 10.0
 
 
 async def muster(office: Office, request: CampaignRequest) -> Fleet:
@@ -20,7 +21,10 @@ async def muster(office: Office, request: CampaignRequest) -> Fleet:
     Raises FactoriesMissing when too few factories come in time, NoFactoryFree when they work for others all
     the time, and CampaignRefused or ScenarioErrors for what waiting would not change.
     """
-    deadline = office.clock.now() + request.factories_timeout
+    began_at = office.clock.now()
+    deadline = began_at + request.factories_timeout
+    # What names its scenarios was accepted for factories that were there: they may only be starting again.
+    settled_at = began_at + (SETTLE_SECONDS if request.scenarios else 0.0)
     while True:
         await patiently(office.roster.refresh)
         there = [each for each in office.roster.factories.values() if each.is_fresh]
@@ -35,6 +39,10 @@ async def muster(office: Office, request: CampaignRequest) -> Fleet:
                 fleet = choose(request, there, await patiently(office.store.zones))
             except NoFactoryFree as error:
                 late = error
+            except CampaignRefused as error:
+                if office.clock.now() >= settled_at:
+                    raise
+                late = error
             else:
                 nodes = [(each.node, each.incarnation) for each in fleet.factories]
                 if await patiently(partial(office.directory.reserve, request.key, nodes)):
@@ -42,4 +50,4 @@ async def muster(office: Office, request: CampaignRequest) -> Fleet:
                 late = NoFactoryFree("the factories were reserved for another campaign meanwhile")
         if office.clock.now() >= deadline:
             raise late
-        await office.directory.wait_change(LOOK_SECONDS)
+        await patiently(partial(office.directory.wait_change, LOOK_SECONDS))
