@@ -249,7 +249,7 @@ class Head:
             self._office.transport, Sender(f"{self._office.head}/dismissal", time.time_ns() // 1_000_000)
         )
         for each in await self._office.directory.factories():
-            if each.is_fresh:
+            if each.is_fresh and not each.campaigns:  # others may work for another head
                 farewell = Shutdown(reason="the campaign that it was started for is over")
                 await publisher.say(topics.node(each.node, each.incarnation), farewell)
                 # Nobody may be left to read its own farewell, and the next head would count on it.

@@ -20,7 +20,7 @@ from qalipsis.cli.streams import tell
 from qalipsis.config.loader import Configuration, load
 from qalipsis.config.logs import set_up_logging
 from qalipsis.config.settings import Settings
-from qalipsis.errors import ConfigurationError
+from qalipsis.errors import ConfigurationError, QalipsisError
 from qalipsis.head.api.server import listen
 from qalipsis.reports.model import Report
 from qalipsis.wiring import broker_of, campaign_of, environment, open_head
@@ -72,7 +72,10 @@ async def _run(settings: Settings, patterns: tuple[str, ...], is_live: bool) -> 
                 with interruption(run.stop):
                     return await run.wait()
             finally:
-                await here.dismiss_factories()
+                try:
+                    await here.dismiss_factories()
+                except QalipsisError as error:  # the campaign is over all the same
+                    tell(f"the factories were not told to end: {error}")
 
 
 async def _serve(settings: Settings, is_insecure: bool) -> None:

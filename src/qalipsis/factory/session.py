@@ -158,6 +158,10 @@ class Session:
                 self._refusals.publish(publisher),
                 *(seat.reports.publish(publisher) for seat in self._seats),
             )
+        except FactoryRefused:
+            with suppress(TransportClosed, ServiceUnavailable):
+                await self._transport.remove(self._topic)
+            raise
         except (TransportClosed, ServiceUnavailable):
             await _all_over(self._work)  # they notice as well, and interrupt their campaigns
             raise

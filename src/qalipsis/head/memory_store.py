@@ -181,6 +181,8 @@ class MemoryStore:
         if commit.report is not None:
             await self.save_report(commit.report)
             record = kept.record
+        if is_terminal(commit.state):
+            kept.checkpoint, kept.watermarks = None, {}
         committed = replace(claim, version=record.version)
         kept.last_commit = (commit.id, committed)
         return committed

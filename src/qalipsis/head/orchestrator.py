@@ -132,8 +132,7 @@ class Orchestrator:
         self._offsets = ClockOffsets()
         self._assigned_at: float | None = None
         self._leases: dict[str, float] = {}
-        self._ticked_at = self._clock.now()
-        self._full_at = self._ticked_at
+        self._full_at = self._clock.now()
         self._timer: TimerHandle | None = None
         self._finding: asyncio.Task[None] | None = None
 
@@ -144,7 +143,9 @@ class Orchestrator:
         Fenced when another head claimed it.
         """
         try:
-            return await accompanied(self._drive(found), self._listen(), self._tenure.keep())
+            return await accompanied(
+                self._drive(found), self._listen(), self._notice_deafness(), self._tenure.keep()
+            )
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -168,6 +169,17 @@ class Orchestrator:
                 letter.acknowledge()
             else:
                 self._events.put_nowait(letter)
+
+    async def _notice_deafness(self) -> None:
+        """While this process stood still, or its broker was away, nobody could be heard."""
+        if self._office.lease_s is None:
+            return
+        while True:
+            before = self._clock.now()
+            await asyncio.sleep(WATCH_SECONDS)
+            now = self._clock.now()
+            if not self._office.transport.is_connected or now - before > DEAF_SECONDS:
+                self._vigil.restart(now)
 
     async def _drive(self, found: bytes | None) -> Report:
         if found is None:
@@ -204,6 +216,9 @@ class Orchestrator:
     # From one head to the next
 
     async def _resume(self, found: Checkpoint) -> None:
+        # Before anything is said in the new epoch: after it factories drop what the head before committed.
+        await self._tenure.relay()
+        self._watermarks = await patiently(partial(self._office.store.watermarks, found.campaign.key))
         now = self._clock.now()
         self._request = found.request
         self._campaign = found.campaign.shifted(-self._clock.epoch(0.0))
@@ -211,10 +226,8 @@ class Orchestrator:
         self._awaited, self._book, self._restarts = found.awaited, found.book, dict(found.restarts)
         self._ended = {node: dict(rounds) for node, rounds in found.ended.items()}
         self._progress = Progress.thaw(found.progress, found.live)
-        self._watermarks = await patiently(partial(self._office.store.watermarks, self._campaign.key))
         self._watch_factories(now)
         _log.info("campaign %s goes on here, %s", self._campaign.key, self._campaign.phase)
-        await self._tenure.relay()
         if self._campaign.phase is Phase.PREPARING:
             self._find_factories()
         self._show()
@@ -297,6 +310,9 @@ class Orchestrator:
                 fleet: Fleet | QalipsisError = await muster(self._office, self._request)
             except QalipsisError as error:
                 fleet = error
+            except Exception as error:
+                _log.exception("the factories of campaign %s could not be chosen", self._campaign.key)
+                fleet = FactoryError(f"its factories could not be chosen: {error!r}")
             self._events.put_nowait(_Chosen(fleet))
 
         self._finding = asyncio.create_task(find())
@@ -373,7 +389,11 @@ class Orchestrator:
             return
         self._watermarks[source] = received.sequence
         self._letters.append(letter)
-        await self._hear(received)
+        members = {(each.node, each.incarnation) for each in self._fleet.factories}
+        if source in members or isinstance(received.message, StopWanted):
+            await self._hear(received)
+        else:
+            _log.warning("%s is no factory of campaign %s", received.source, self._campaign.key)
 
     async def _hear(self, received: Received) -> None:
         node, message, progress = received.source, received.message, self._progress
@@ -462,9 +482,6 @@ class Orchestrator:
 
     async def _look_for_silence(self) -> None:
         now = self._clock.now()
-        if not self._office.transport.is_connected or now - self._ticked_at > DEAF_SECONDS:
-            self._vigil.restart(now)
-        self._ticked_at = now
         for node in self._vigil.suspects(now):
             self._progress.notice(f"factory {node} is silent")
         for node in self._vigil.lost(now):
@@ -675,11 +692,15 @@ class Orchestrator:
         """
         key, transport = self._campaign.key, self._office.transport
         await self._stop_finding()  # or it would reserve factories for what is over
-        await patiently(partial(self._office.directory.release, key))
-        await transport.remove(topics.feedback(key))
-        for node in self._campaign.factories:
-            if node not in silent:
-                await transport.remove(topics.directives(key, node))
+        try:
+            await patiently(partial(self._office.directory.release, key))
+            await transport.remove(topics.feedback(key))
+            for node in self._campaign.factories:
+                if node not in silent:
+                    await transport.remove(topics.directives(key, node))
+        except QalipsisError as error:
+            # The campaign is over and its report is kept: nothing of this may cost it.
+            _log.warning("what campaign %s has left at the broker was not removed: %s", key, error)
 
     @property
     def _name(self) -> str:

@@ -97,6 +97,8 @@ class Progress:
         pieces = self._pieces.setdefault(place, [])
         if message.piece == 0:
             pieces.clear()
+        if message.piece != len(pieces):
+            return  # said again, by a factory whose broker was away
         pieces.append(message.data)
         if len(pieces) < message.pieces:
             return

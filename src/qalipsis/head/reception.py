@@ -26,7 +26,7 @@ from qalipsis.cluster.messages import (
     Reply,
 )
 from qalipsis.cluster.publisher import Publisher
-from qalipsis.errors import ServiceUnavailable, TransportClosed
+from qalipsis.errors import ConfigurationError, ReaderReplaced, ServiceUnavailable
 from qalipsis.head.campaign_list import is_terminal
 from qalipsis.head.clock_offsets import ClockOffsets
 from qalipsis.head.directory import Beat
@@ -36,6 +36,9 @@ from qalipsis.head.vigil import LOST_BEATS
 
 ROUND_SECONDS: Final = 0.25
 """How often heartbeats are written down, and doubtful handshakes decided."""
+
+MOST_REPLACED: Final = 10
+"""Times in a row that another head may take over the reading while the store says that this one has it."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ class Reception:
 
     async def serve(self) -> None:
         """Receive factories until the transport closes; raises TransportClosed when it fails."""
-        failed_at = -1.0
+        replaced = 0
         while True:
             if not await self._hold():
                 await asyncio.sleep(self._office.claim_lease_s / 3)
@@ -82,14 +85,20 @@ class Reception:
             try:
                 await self._meet_known()
                 await accompanied(self._until_replaced(), self._receive(inbox), self._decide())
+                replaced = 0
                 _log.debug("another head receives the factories now")
             except _Ended:
                 return
-            except TransportClosed:
-                # Another head took over the reading, or the transport failed: then it fails again.
-                if self._clock.now() - failed_at < self._office.claim_lease_s:
-                    raise
-                failed_at = self._clock.now()
+            except ReaderReplaced:
+                # A head whose lease here has ended just now; who never gives way has another store.
+                replaced += 1
+                if replaced > MOST_REPLACED:
+                    raise ConfigurationError(
+                        "another head reads what factories say at this broker, and is not known in the store "
+                        "of this head: give the heads of a cluster one datasource, and each cluster a Redis "
+                        "database of its own"
+                    ) from None
+                await asyncio.sleep(self._office.claim_lease_s / 3)
             finally:
                 await inbox.aclose()
 

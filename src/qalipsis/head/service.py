@@ -211,10 +211,9 @@ class CampaignService:
         _log.info("campaign %s is to be stopped %s, by %s", key, "at once" if is_hard else "softly", user)
         if charge is not None:
             charge.driver.stop(is_hard, f"by {user}", user)
-        else:
-            # Whoever drives it reads this; when that head is dead, the one that takes the campaign over.
-            wanted = StopWanted(is_hard=is_hard, by=f"by {user}", aborter=user)
-            await self._publisher.say(topics.feedback(key), wanted, key)
+        # Whoever drives it reads this, also when it is this head, and dies before it has written it down.
+        wanted = StopWanted(is_hard=is_hard, by=f"by {user}", aborter=user)
+        await self._publisher.say(topics.feedback(key), wanted, key)
 
     async def record(self, key: str) -> CampaignRecord:
         """The campaign as it is listed; raises UnknownCampaign."""
@@ -340,13 +339,14 @@ class CampaignService:
             record = await self._store.campaign(key)
             if record is None or waits(record) or self._is_closing:
                 continue
-            if record.state != Phase.SCHEDULED:
-                await self._take_over(record)
-                continue
-            if tried == MOST_LOOKED_AT:
+            is_new = record.state == Phase.SCHEDULED
+            if is_new and tried == MOST_LOOKED_AT:
                 break
-            tried += 1
-            await self._take(record)
+            tried += is_new
+            try:
+                await (self._take(record) if is_new else self._take_over(record))
+            except QalipsisError as error:  # the others must not wait for this one
+                _log.warning("campaign %s could not be taken: %s", key, error)
         self.waiting = sum(key not in self._charges for key in keys)
 
     async def _take(self, record: CampaignRecord) -> None:
@@ -373,8 +373,9 @@ class CampaignService:
             reason = str(error)
         claim = await self._claim(record)
         if claim is None:
-            if is_terminal((await self.record(key)).state):
-                await self._office.directory.release(key)  # it was aborted meanwhile
+            mine = await self.record(key)
+            if is_terminal(mine.state) or (waits(mine) and not self._scheduler.is_due(mine)):
+                await self._office.directory.release(key)  # it was aborted, or put off, meanwhile
             return
         if request is None or reason:
             await self._refuse(record, claim, reason)
@@ -496,9 +497,10 @@ class CampaignService:
             await charge.tenure.release()
         except QalipsisError as error:
             _log.warning("the end of campaign %s could not be written down: %s", key, error)
-        self._charges.pop(key, None)
-        charge.stream.end()
-        self._changed.set()
+        finally:
+            self._charges.pop(key, None)
+            charge.stream.end()
+            self._changed.set()
 
     async def _checked(self, configuration: CampaignConfiguration, key: str) -> CampaignRequest:
         known = self._known()

@@ -86,7 +86,8 @@ class Store(Protocol):
         """Write all of the commit, or raise Fenced and write nothing; returns the claim for the next one.
 
         Fenced: the campaign was claimed, released or committed to since `claim` was given. Repeating the last
-        commit gives the same answer again. Watermarks only rise; seconds and reports as `save_seconds` and
+        commit gives the same answer again. Watermarks only rise; with a state that is the last they are
+        forgotten, and so is the checkpoint; seconds and reports as `save_seconds` and
         `save_report`.
         """
 

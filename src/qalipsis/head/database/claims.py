@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.head.campaign import TERMINAL, Phase
+from qalipsis.head.campaign_list import is_terminal
 from qalipsis.head.database import meter_table, reports, timeline
 from qalipsis.head.database.campaigns import in_state
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_CHECKPOINT, INBOX, OUTBOX
@@ -96,6 +97,12 @@ async def commit(connection: AsyncConnection, claim: Claim, commit: Commit) -> C
         await meter_table.save(connection, row.id, commit.meters)
     if commit.report is not None:
         await reports.save(connection, row.id, commit.report)
+    if is_terminal(commit.state):
+        # Nobody goes on from here, or hears anything of it any more.
+        await connection.execute(
+            delete(CAMPAIGN_CHECKPOINT).where(CAMPAIGN_CHECKPOINT.c.campaign_id == row.id)
+        )
+        await connection.execute(delete(INBOX).where(INBOX.c.campaign_id == row.id))
     return replace(claim, version=row.version)
 
 

@@ -18,6 +18,9 @@ from qalipsis.head.directory import FORGOTTEN_SECONDS, Beat, FactoryRecord
 
 _ROW = FACTORY.c
 _RESERVATION = FACTORY_RESERVATION.c
+ABANDONED_SECONDS: Final = 60.0
+"""Since the lease of a campaign's head has ended: nobody drives it, so it keeps no factory."""
+
 _RECEPTION: Final = "reception"
 
 
@@ -81,15 +84,20 @@ async def read(connection: AsyncConnection) -> tuple[FactoryRecord, ...]:
         .where(_ROW.heard_at > from_now(-FORGOTTEN_SECONDS))
         .order_by(_ROW.node_id)
     )
-    return tuple(_record(row, campaigns.get(row.id, ())) for row in rows)
+    found = (_record(row, campaigns.get(row.id, ())) for row in rows)
+    return tuple(each for each in found if each is not None)
 
 
-def _record(row: Row[Any], campaigns: Sequence[str]) -> FactoryRecord:
+def _record(row: Row[Any], campaigns: Sequence[str]) -> FactoryRecord | None:
+    try:
+        handshake = msgspec.msgpack.decode(row.handshake, type=Handshake)
+    except msgspec.MsgspecError:
+        return None  # a head of another version wrote it: unknown here until it says again who it is
     beat = _beat(row.heartbeat)
     return FactoryRecord(
         node=row.node_id,
         incarnation=row.incarnation,
-        handshake=msgspec.msgpack.decode(row.handshake, type=Handshake),
+        handshake=handshake,
         arrived_at=row.creation,
         heard_at=row.heard_at,
         silence_s=max(0.0, (row.now - row.heard_at).total_seconds()),
@@ -158,5 +166,8 @@ def _running(*columns: Any) -> Select[Any]:
         select(*columns)
         .select_from(FACTORY_RESERVATION)
         .join(CAMPAIGN, CAMPAIGN.c.key == _RESERVATION.campaign)
-        .where(CAMPAIGN.c.state.not_in([str(state) for state in TERMINAL]))
+        .where(
+            CAMPAIGN.c.state.not_in([str(state) for state in TERMINAL]),
+            or_(CAMPAIGN.c.lease_until.is_(None), CAMPAIGN.c.lease_until > from_now(-ABANDONED_SECONDS)),
+        )
     )
