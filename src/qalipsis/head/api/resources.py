@@ -211,7 +211,7 @@ def state_of(factory: FactoryRecord) -> str:
         return "OFFLINE"
     if factory.silence_s > UNHEALTHY_SECONDS:
         return "UNHEALTHY"
-    return "REGISTERED" if factory.campaigns else "IDLE"
+    return "REGISTERED" if factory.campaigns or factory.is_busy else "IDLE"
 
 
 def _lease_of(factory: FactoryRecord, seconds: float | None) -> datetime | None:
