@@ -55,8 +55,8 @@ def choose(request: CampaignRequest, there: Sequence[FactoryRecord], zones: Sequ
     wanted = {each.node for each in eligible(members(able), requested)}
     able = [each for each in able if each.node in wanted]
     _check_versions(names, able)
-    # One that was cut off may still be busy with a campaign that ended without it.
-    free = members(_taken(requested, [each for each in able if not each.is_busy], request.key))
+    _check_leaving(able, request.key)
+    free = members(_taken(requested, able, request.key))
     _check_free(requested, free, able)
     scenarios = tuple(as_requested(known[name], requested.get(name)) for name in names)
     assignment = assign(
@@ -109,6 +109,17 @@ def _taken(
         for each in able
         if each.node in own or (each.is_free and (not own or each.handshake.zone in missing))
     ]
+
+
+def _check_leaving(able: Sequence[FactoryRecord], campaign: str) -> None:
+    """A factory that is reserved for nobody and says that it works is about to be free: its campaign has
+    ended, and one that was cut off then is told so. Who did not wait would make the load of fewer machines.
+    """
+    leaving = [each.node for each in able if each.is_busy and each.is_free and campaign not in each.campaigns]
+    if leaving:
+        raise NoFactoryFree(
+            f"{', '.join(leaving)} will be free in a moment: its last campaign has just ended"
+        )
 
 
 def _check_free(
