@@ -52,7 +52,7 @@ def measure(is_quick: bool) -> list[Figure]:
 
 def merging(seconds: int) -> dict[str, float]:
     """Every worker tells of every second; the head hears all workers of one second, then closes it."""
-    snapshots = [list(snapshots(worker, seconds)) for worker in range(WORKERS)]
+    frozen = [list(snapshots(worker, seconds)) for worker in range(WORKERS)]
     senders = [Sender(f"factory-{number}", 1) for number in range(FACTORIES)]
     tally = Tally()
     for sender in senders:
@@ -65,7 +65,7 @@ def merging(seconds: int) -> dict[str, float]:
             sender.encode(message, "campaign")[1]
             for sender in senders
             for worker in range(WORKERS)
-            for message in messages(worker, snapshots[worker][t][0])
+            for message in messages(worker, frozen[worker][t][0])
         ]
         largest = max(largest, *map(len, bodies))
         before = time.process_time()
@@ -78,9 +78,9 @@ def merging(seconds: int) -> dict[str, float]:
     return {
         "per_second": median(rates[WARM:]),
         "fastest": max(rates),
-        "buckets": median(_buckets(data) for each in snapshots for data, _ in each),
+        "buckets": median(_buckets(data) for each in frozen for data, _ in each),
         "largest": largest,
-        "freezing_ms": 1e3 * median(cost for each in snapshots for _, cost in each),
+        "freezing_ms": 1e3 * median(cost for each in frozen for _, cost in each),
     }
 
 
