@@ -126,6 +126,8 @@ class Head:
 
     def prepare(self) -> tuple[str, str]:
         """The keys of a campaign that runs, with all minions there, and of one that is over."""
+        while not self.ask("GET", "/factories"):  # a campaign that nobody can host is refused
+            time.sleep(0.1)
         finished = self.start()
         self.until(finished, "IN_PROGRESS")
         time.sleep(5)
