@@ -25,7 +25,7 @@ async def test_a_campaign_leaves_its_states_its_timeline_and_its_report(
     (tmp_path / "hello.py").write_text(SCENARIO)
     settings = load(tmp_path, {}, ("factory.workers=0",)).settings
     async with open_database(datasource, folder) as database:
-        monkeypatch.setattr(wiring, "MemoryStore", lambda clock, **more: DatabaseStore(database))
+        monkeypatch.setattr(wiring.run, "MemoryStore", lambda clock, **more: DatabaseStore(database))
         request = wiring.RunRequest(paths=(tmp_path / "hello.py",), settings=settings)
         async with wiring.open_run(request, lambda live: None) as run:
             report = await run.wait()
