@@ -35,6 +35,7 @@ from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
 from qalipsis.system_clock import SystemClock
 from qalipsis.wiring import Head, Run, RunRequest, open_run
+from qalipsis.wiring.offices import Cabinet
 
 QUIET = """
     from qalipsis import profile, scenario
@@ -571,7 +572,8 @@ async def test_who_starts_the_next_head_does_not_find_the_factories_that_were_di
     handshake = Handshake(node="eu-1", protocol=PROTOCOL, version="1", workers=1, scenarios=())
     await directory.register(handshake, 7)
     nothing: Any = None
-    await Head(office, Reception(office, 1), nothing, nothing, nothing).dismiss_factories()
+    cabinet = Cabinet(store, directory, nothing, nothing)
+    await Head(office, Reception(office, 1), nothing, cabinet).dismiss_factories()
     assert await directory.factories() == ()
     async for received in Inbox(transport, topics.node("eu-1", 7)).messages():
         assert isinstance(received.message, Shutdown)

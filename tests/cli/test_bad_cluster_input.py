@@ -226,9 +226,11 @@ def test_tables_of_a_later_version_are_told(cluster: Cluster) -> None:
     assert "the tables are of revision 9999, and the newest that this version of qalipsis knows is" in told
 
 
-def test_factories_that_do_not_come_are_counted(cluster: Cluster) -> None:
+def test_factories_that_do_not_come_are_counted(cluster: Cluster, redis_server: Redis) -> None:
+    """A cluster of its own, at the broker as well: the factory of the other one must not come to it."""
     code, told = cluster.head(
-        "--autostart", "-c", "datasource.schema=ci", "-c", "factory.handshake.timeout=1s"
+        *("--autostart", "-c", "factory.handshake.timeout=1s"),
+        *("-c", "datasource.schema=ci", "-c", f"redis.uri=redis://{redis_server.address}/8"),
     )
     assert code == 69
     assert "0 of the 1 required factories came within 1 s: start the others, or lower" in told

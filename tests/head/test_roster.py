@@ -64,5 +64,5 @@ async def test_free_are_those_that_are_there_and_work_for_nobody() -> None:
         await directory.register(handshake(node), 1)
     assert await directory.reserve("c", [("busy", 1)])
     await roster.refresh()
-    assert [each.node for each in roster.free] == ["free"]
+    assert [each.node for each in roster.factories.values() if each.is_free] == ["free"]
     assert list(roster.factories) == ["busy", "free", "old"]

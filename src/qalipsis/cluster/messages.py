@@ -83,7 +83,8 @@ class HeartbeatReply(Struct, frozen=True, kw_only=True, tag="heartbeat_reply"):
     """The answer to a heartbeat, which it knows by its `clock`.
 
     From the head of a campaign, among its directives, it renews the factory's lease: by `lease_s` from the
-    moment the heartbeat was sent. Everything up to `committed` is in the store.
+    moment the heartbeat was sent. What the factory said up to the sequence
+    `committed` is in the store; the reception, which commits nothing of it, says 0.
     """
 
     lease_s: float | None

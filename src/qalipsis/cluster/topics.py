@@ -6,7 +6,7 @@ What stands in braces lives together: a broker of several nodes keeps all topics
 from __future__ import annotations
 
 HANDSHAKE = "handshake"
-"""Factories introduce themselves and send their heartbeats; every head reads it."""
+"""Factories introduce themselves and send their heartbeats; the head that receives them reads it."""
 
 
 def node(node: str, incarnation: int) -> str:

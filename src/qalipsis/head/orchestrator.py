@@ -128,6 +128,7 @@ class Orchestrator:
         self._aborter: str | None = None
         self._letters: list[Letter] = []
         self._watermarks: dict[tuple[str, int], int] = {}
+        self._committed: dict[tuple[str, int], int] = {}
         self._vigil = Vigil(office.heartbeat_s)
         self._offsets = ClockOffsets()
         self._assigned_at: float | None = None
@@ -219,6 +220,7 @@ class Orchestrator:
         # Before anything is said in the new epoch: after it factories drop what the head before committed.
         await self._tenure.relay()
         self._watermarks = await patiently(partial(self._office.store.watermarks, found.campaign.key))
+        self._committed = dict(self._watermarks)
         now = self._clock.now()
         self._request = found.request
         self._campaign = found.campaign.shifted(-self._clock.epoch(0.0))
@@ -265,6 +267,7 @@ class Orchestrator:
             watermarks=self._watermarks,
             aborter=self._aborter,
         )
+        self._committed = dict(self._watermarks)
         for letter in letters:
             letter.acknowledge()
 
@@ -448,7 +451,11 @@ class Orchestrator:
             self._leases[node] = now + lease
         await self._tenure.pulse(
             topics.directives(self._campaign.key, node),
-            HeartbeatReply(lease_s=lease, committed=received.sequence, clock=heartbeat.clock),
+            HeartbeatReply(
+                lease_s=lease,
+                committed=self._committed.get((node, received.incarnation), 0),
+                clock=heartbeat.clock,
+            ),
         )
 
     async def _meet(self, node: str, message: WorkerState) -> None:

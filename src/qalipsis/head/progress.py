@@ -147,7 +147,8 @@ class Progress:
         if estimated:
             text = (
                 f"about {estimated:,} requests of lost factories are an estimate, counted as unknown: "
-                "what they may have sent after their last report"
+                "what they may have sent in the second after their last report. One that was only cut off "
+                "may have sent for longer, until its lease ended"
             )
             self.messages.append(Message(severity="WARN", text=text))
         workers = self.tally.workers.items()

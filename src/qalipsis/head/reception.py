@@ -207,9 +207,7 @@ class Reception:
                 "give each factory a factory.node-id of its own"
             )
             await self._refuse(node, doubt.incarnation, reason)
-        reply = HeartbeatReply(
-            lease_s=self._office.lease_s, committed=received.sequence, clock=heartbeat.clock
-        )
+        reply = HeartbeatReply(lease_s=self._office.lease_s, committed=0, clock=heartbeat.clock)
         await self._say(node, incarnation, reply)
 
     async def _see_off(self, node: str, incarnation: int) -> None:

@@ -121,7 +121,10 @@ def _scenario(
     # What was stopped early is not blamed for what it had no time to reach.
     judged = [each for each in own if each.is_violated or not ending.is_aborted]
     ledger = accounts.of_scenario(scenario.name)
-    is_cut_off = _is_everyone_lost(ending.tally) and ledger.minions.lost + ledger.minions.unstarted > 0
+    unended = ledger.minions.lost + ledger.minions.unstarted
+    if not ending.is_aborted:
+        unended += ledger.minions.aborted  # by factories that stopped by themselves
+    is_cut_off = _is_everyone_lost(ending.tally) and unended > 0
     messages = list(ending.messages)
     if is_cut_off:
         messages.append(Message(severity="ERROR", text="every worker was lost before the scenario ended"))

@@ -43,11 +43,6 @@ class Roster:
         for level, text in changes(before, self.factories):
             _log.log(level, "%s", text)
 
-    @property
-    def free(self) -> tuple[FactoryRecord, ...]:
-        """Those that are there and work for no campaign."""
-        return tuple(each for each in self.factories.values() if each.is_free)
-
 
 def changes(
     before: Mapping[str, FactoryRecord], after: Mapping[str, FactoryRecord]

@@ -58,19 +58,19 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_relative_path_starts_at_the_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("scenarios", "work"):
+    for folder in ("scenarios", "started"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "users.csv").touch()
-    (tmp_path / "work" / "only.csv").touch()
-    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "started" / "only.csv").touch()
+    monkeypatch.chdir(tmp_path / "started")
     here = Location(str(tmp_path / "scenarios" / "first.py"), 3)
     assert find("users.csv", here) == tmp_path / "scenarios" / "users.csv"
-    assert find("only.csv", here) == tmp_path / "work" / "only.csv"
-    assert find(Path("../work/only.csv"), here).samefile(tmp_path / "work" / "only.csv")
-    assert find(str(tmp_path / "work" / "only.csv"), here) == tmp_path / "work" / "only.csv"
+    assert find("only.csv", here) == tmp_path / "started" / "only.csv"
+    assert find(Path("../started/only.csv"), here).samefile(tmp_path / "started" / "only.csv")
+    assert find(str(tmp_path / "started" / "only.csv"), here) == tmp_path / "started" / "only.csv"
     with pytest.raises(ServiceUnavailable) as raised:
         find("none.csv", here)
-    assert f"there is no file {tmp_path}/scenarios/none.csv, nor {tmp_path}/work/none.csv" in str(
+    assert f"there is no file {tmp_path}/scenarios/none.csv, nor {tmp_path}/started/none.csv" in str(
         raised.value
     )
 

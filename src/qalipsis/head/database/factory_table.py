@@ -44,6 +44,8 @@ async def register(connection: AsyncConnection, handshake: Handshake, incarnatio
         .returning(_ROW.id)
     )
     await connection.execute(delete(FACTORY_RESERVATION).where(_RESERVATION.factory_id == id))
+    # Names that come and go, as those of containers, must not pile up.
+    await connection.execute(delete(FACTORY).where(_ROW.heard_at < from_now(-FORGOTTEN_SECONDS)))
 
 
 async def hear(connection: AsyncConnection, beats: Sequence[Beat]) -> frozenset[tuple[str, int]]:
