@@ -42,6 +42,7 @@ def assert_sound(run: CampaignRun) -> None:
 
 
 def check_log(run: CampaignRun, logged: int, logged_ok: int) -> None:
+    print(f"{run.requests:,} requests in the report, {logged:,} lines in the log")  # `make prove` shows it
     assert_sound(run)
     get = run.step("get")
     assert run.requests == logged == logged_ok
