@@ -30,6 +30,11 @@ class Fleet:
     factories: tuple[Member, ...]
     assignment: Assignment
 
+    def workers_of(self, node: str) -> range:
+        """A factory's workers by their numbers in the whole fleet; none when it does not belong to it."""
+        first = self.assignment.first_worker.get(node, 0)
+        return range(first, first + sum(each.workers for each in self.factories if each.node == node))
+
 
 def choose(request: CampaignRequest, there: Sequence[FactoryRecord], zones: Sequence[Zone]) -> Fleet:
     """The fleet of the campaign among the factories that are `there`.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Final
 
-from qalipsis.errors import CampaignRefused, FactoriesMissing
+from qalipsis.errors import CampaignRefused, FactoriesMissing, FactoryError, QalipsisError
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.fleet import Fleet, NoFactoryFree, choose
 from qalipsis.head.office import Office
@@ -13,6 +14,8 @@ from qalipsis.head.patience import patiently
 
 LOOK_SECONDS: Final = 0.25
 SETTLE_SECONDS: Final = 10.0
+
+_log = logging.getLogger(__name__)
 
 
 async def muster(office: Office, request: CampaignRequest) -> Fleet:
@@ -51,3 +54,14 @@ async def muster(office: Office, request: CampaignRequest) -> Fleet:
         if office.clock.now() >= deadline:
             raise late
         await patiently(partial(office.directory.wait_change, LOOK_SECONDS))
+
+
+async def tried_muster(office: Office, request: CampaignRequest) -> Fleet | QalipsisError:
+    """The fleet, or why there is none: for who cannot be raised at while it does something else."""
+    try:
+        return await muster(office, request)
+    except QalipsisError as error:
+        return error
+    except Exception as error:
+        _log.exception("the factories of campaign %s could not be chosen", request.key)
+        return FactoryError(f"its factories could not be chosen: {error!r}")
