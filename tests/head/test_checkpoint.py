@@ -219,6 +219,7 @@ def frozen(progress: Progress, **changes: Any) -> Checkpoint:
         "campaign": Campaign(key="c-1", start_offset=0.5, grace=30.0),
         "fleet": FLEET,
         "awaited": frozenset({"x", "y"}),
+        "void": frozenset({"z"}),
         "restarts": Restarts(orders={"id": 3}, ended={"a": {"shop": 2}}),
         "progress": progress.freeze(),
         "live": progress.show("RUNNING", 1005.0),

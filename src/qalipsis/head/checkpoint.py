@@ -23,6 +23,9 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     campaign: Campaign
     fleet: Fleet
     awaited: frozenset[str]
+    """Ids of the directives whose answers are waited for."""
+    void: frozenset[str]
+    """Ids of those that were interrupted: that they could not be done means nothing."""
     restarts: Restarts
     progress: ProgressState
     live: Live

@@ -91,7 +91,8 @@ class Conclusion:
             aborter=self._aborter,
         )
         self._letters.commit()
-        waiting = set(self._campaign.present)
+        campaign = self._campaign
+        waiting = set(campaign.waiting_for if campaign.is_closing else campaign.present)
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_SECONDS):
                 while waiting:
@@ -112,9 +113,8 @@ class Conclusion:
         try:
             await patiently(partial(self._office.directory.release, key))
             await transport.remove(topics.feedback(key))
-            for node in self._campaign.factories:
-                if node not in silent:
-                    await transport.remove(topics.directives(key, node))
+            for node in {*self._campaign.factories, *self._campaign.former}.difference(silent):
+                await transport.remove(topics.directives(key, node))
         except QalipsisError as error:
             # The campaign is over and its report is kept: nothing of this may cost it.
             _log.warning("what campaign %s has left at the broker was not removed: %s", key, error)

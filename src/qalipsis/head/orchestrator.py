@@ -35,15 +35,15 @@ from qalipsis.cluster.messages import (
 from qalipsis.errors import CampaignRefused, FactoryError, QalipsisError, ServiceUnavailable
 from qalipsis.head import campaign as life
 from qalipsis.head import checkpoint, limits
-from qalipsis.head.assignment import Assignment
 from qalipsis.head.campaign import Campaign, Phase
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.checkpoint import Checkpoint
 from qalipsis.head.clock_offsets import ClockOffsets
 from qalipsis.head.conclusion import Conclusion, name_of
-from qalipsis.head.fleet import Fleet
+from qalipsis.head.deafness import notice_deafness
+from qalipsis.head.fleet import NOBODY, Fleet
 from qalipsis.head.letters import Letters
-from qalipsis.head.muster import tried_muster
+from qalipsis.head.muster import Left, tried_muster
 from qalipsis.head.office import Office
 from qalipsis.head.orders import minions_of, part_of
 from qalipsis.head.patience import patiently
@@ -51,13 +51,10 @@ from qalipsis.head.progress import Progress
 from qalipsis.head.restarts import Restarts
 from qalipsis.head.tally import Place
 from qalipsis.head.tenure import Tenure
-from qalipsis.head.ticks import WATCH_SECONDS, Ticks
+from qalipsis.head.ticks import Ticks
 from qalipsis.head.vigil import Vigil
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Message, Report
-
-DEAF_SECONDS: Final = 1.0
-"""When this head itself did nothing for so long, the silence of others means nothing."""
 
 _ERRORS: Final = {"refused": CampaignRefused, "unavailable": ServiceUnavailable}
 
@@ -108,9 +105,11 @@ class Orchestrator:
             grace=request.grace,
             on_factory_loss=request.on_factory_loss,
         )
-        self._fleet = Fleet(scenarios=(), factories=(), assignment=Assignment({}, {}, {}))
+        self._fleet = NOBODY
         self._progress = Progress(request.name or request.key, self._epoch())
         self._awaited: frozenset[str] = frozenset()
+        self._void: frozenset[str] = frozenset()
+        """Directives that were interrupted: who is told to forget them may still say that they failed."""
         self._restarts = Restarts()
         self._error: QalipsisError | None = None
         self._aborter: str | None = None
@@ -132,7 +131,10 @@ class Orchestrator:
         """
         try:
             return await accompanied(
-                self._drive(found), self._listen(), self._notice_deafness(), self._tenure.keep()
+                self._drive(found),
+                self._listen(),
+                notice_deafness(self._office, self._vigil),
+                self._tenure.keep(),
             )
         finally:
             self._ticks.stop()
@@ -156,17 +158,6 @@ class Orchestrator:
                 letter.acknowledge()
             else:
                 self._events.put_nowait(letter)
-
-    async def _notice_deafness(self) -> None:
-        """While this process stood still, or its broker was away, nobody could be heard."""
-        if self._office.lease_s is None:
-            return
-        while True:
-            before = self._clock.now()
-            await asyncio.sleep(WATCH_SECONDS)
-            now = self._clock.now()
-            if not self._office.transport.is_connected or now - before > DEAF_SECONDS:
-                self._vigil.restart(now)
 
     async def _drive(self, found: bytes | None) -> Report:
         if found is None:
@@ -209,11 +200,12 @@ class Orchestrator:
         now = self._clock.now()
         self._request = found.request
         self._campaign = found.campaign.shifted(-self._clock.epoch(0.0))
-        self._fleet, self._awaited, self._restarts = found.fleet, found.awaited, found.restarts
+        self._fleet, self._restarts = found.fleet, found.restarts
+        self._awaited, self._void = found.awaited, found.void
         self._progress = Progress.thaw(found.progress, found.live)
         self._watch_factories(now)
         _log.info("campaign %s goes on here, %s", self._campaign.key, self._campaign.phase)
-        if self._campaign.phase is Phase.PREPARING:
+        if self._campaign.phase is Phase.PREPARING and not self._campaign.is_closing:
             self._find_factories()
         self._show()
 
@@ -224,6 +216,7 @@ class Orchestrator:
                 campaign=self._campaign.shifted(self._clock.epoch(0.0)),
                 fleet=self._fleet,
                 awaited=self._awaited,
+                void=self._void,
                 restarts=self._restarts,
                 progress=self._progress.freeze(),
                 live=self._live(),
@@ -271,7 +264,8 @@ class Orchestrator:
                 for scenario in self._campaign.scenarios:
                     self._direct(StopScenario(scenario=scenario))
             case life.Interrupt():
-                self._direct(AbortCampaign())
+                self._void |= self._awaited | self._direct(AbortCampaign())
+                self._awaited = frozenset()
             case life.Close():
                 self._direct(CloseCampaign())
             case life.Conclude():
@@ -280,8 +274,13 @@ class Orchestrator:
                 assert_never(action)
 
     def _find_factories(self) -> None:
+        self._fleet = NOBODY
+        self._progress.forget_factories()
+        self._watch_factories(self._clock.now())
+        left = Left(lost=self._campaign.lost, heard=dict(self._letters.watermarks))
+
         async def find() -> None:
-            self._events.put_nowait(_Chosen(await tried_muster(self._office, self._request)))
+            self._events.put_nowait(_Chosen(await tried_muster(self._office, self._request, left)))
 
         self._finding = asyncio.create_task(find())
 
@@ -341,7 +340,7 @@ class Orchestrator:
         is_member = (received.source, received.incarnation) in members
         if is_member or isinstance(received.message, StopWanted):
             await self._hear(received)
-        else:
+        elif received.source not in self._campaign.former:
             _log.warning("%s is no factory of campaign %s", received.source, self._campaign.key)
 
     async def _hear(self, received: Received) -> None:
@@ -354,8 +353,8 @@ class Orchestrator:
                 _log.info("%s ignored a directive: %s", node, message.reason)
             case DirectiveFailed() if message.directive in self._restarts.orders:
                 await self._could_not_restart(node, message)
-            case DirectiveFailed() if node in self._campaign.lost:
-                _log.info("%s, which is lost, could not do what it was asked for: %s", node, message.reason)
+            case DirectiveFailed() if node in self._campaign.lost or message.directive in self._void:
+                _log.info("%s could not do what is not asked for any more: %s", node, message.reason)
             case DirectiveFailed():
                 await self._step(life.CouldNot(node, life.Failure(message.cause, message.reason)))
             case WorkerState():
@@ -425,8 +424,11 @@ class Orchestrator:
 
     def _watch_factories(self, now: float) -> None:
         if self._office.lease_s is not None:
-            self._vigil.watch(self._campaign.present, now)
-            self._leases = dict.fromkeys(self._campaign.present, now + self._office.lease_s)
+            campaign = self._campaign
+            # Who has said its last word is not heard any more.
+            there = campaign.waiting_for if campaign.is_closing else campaign.present
+            self._vigil.watch(there, now)
+            self._leases = dict.fromkeys(there, now + self._office.lease_s)
 
     async def _look_for_silence(self) -> None:
         now = self._clock.now()
@@ -450,6 +452,9 @@ class Orchestrator:
         self._direct_one(node, AbortCampaign())
         self._direct_one(node, CloseCampaign())
         await self._step(life.Lost(node, now if has_told else self._leases.get(node, now)))
+        if self._campaign.phase is Phase.PREPARING:
+            text = f"factory {node} {reason}, before the start: the campaign began anew without it"
+            self._progress.messages.append(Message(severity="INFO", text=text))
         if not self._campaign.present and self._campaign.started_at is not None:
             self._progress.warn("no factory is left: minions that had not ended were not started again")
 

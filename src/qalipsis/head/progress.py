@@ -77,6 +77,11 @@ class Progress:
         """The campaign is called so, and has so many minions."""
         self._live.name, self._live.minions_scheduled = name, minions
 
+    def forget_factories(self) -> None:
+        """Nothing has started, and the campaign begins anew with others: what was told is of nobody."""
+        self.tally, self._pieces = Tally(), {}
+        self.planned_s = self._live.planned_s = None
+
     def notice(self, text: str) -> None:
         """Something that who watches should know now."""
         self._live.notice(text)
