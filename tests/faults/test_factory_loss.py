@@ -105,6 +105,28 @@ def restart_of(cluster: Cluster, killed_at: float) -> float:
     return next(at for at in moments if cluster.target.rate(at, at + 0.2) > 0.75 * PLAN)
 
 
+async def test_a_factory_that_was_killed_just_before_a_campaign_takes_no_part(opened: OpenCluster) -> None:
+    """Nobody knows yet that it is gone when the factories are chosen."""
+    async with opened(requests=20) as cluster:
+        await cluster.head("head")
+        _, victim = await cluster.join("one", "two")
+        victim.kill()
+        at = time.monotonic()
+        key = await cluster.start()
+        await cluster.until_load()
+        begun = time.monotonic()
+        report = await cluster.ended(key)
+        requests = requests_of(report)
+        assert requests["attempted"] == requests["ok"] == cluster.target.count() > 0
+        assert report["ledger"]["minions"]["completed"] == 20
+        assert (report["campaign"]["status"], report["verdict"]["value"]) == ("SUCCESSFUL", "VALID")
+        assert [each["node"] for each in report["factories"]] == ["one"]
+        texts = [each["text"] for each in report["scenarios"][0]["messages"]]
+        assert any("factory two was lost" in text and "began anew without it" in text for text in texts)
+        measured("factory killed just before a campaign", first_request_s=begun - at)
+        await cluster.until_free("one")
+
+
 async def test_a_killed_factory_is_named_and_its_minions_are_started_elsewhere(opened: OpenCluster) -> None:
     await kill_a_factory(opened)
 

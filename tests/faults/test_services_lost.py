@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+import asyncpg
 import pytest
 from redis.asyncio import Redis as RedisClient
 
@@ -107,6 +108,41 @@ async def lose_postgres(opened: OpenCluster) -> None:
 
 async def test_postgresql_is_restarted_and_nothing_is_lost(opened: OpenCluster) -> None:
     await lose_postgres(opened)
+
+
+async def test_a_password_that_is_changed_is_an_outage_that_ends_with_it(opened: OpenCluster) -> None:
+    """The heads go on, and say in their logs what is to be corrected."""
+    async with opened(requests=70) as cluster:
+        heads = [await cluster.head("left"), await cluster.head("right")]
+        await cluster.join("one", "two")
+        key = await cluster.start()
+        await cluster.until_load(400)
+        at = time.monotonic()
+        administrator = await asyncpg.connect(cluster.postgres.url)
+        change = f"ALTER ROLE {cluster.postgres.user} PASSWORD"
+        try:
+            await administrator.execute(f"{change} 'another one'")
+            await administrator.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'qalipsis'"
+            )
+            await asyncio.sleep(AWAY_SECONDS)
+        finally:
+            await administrator.execute(f"{change} '{cluster.postgres.password}'")
+            await administrator.close()
+        back = time.monotonic()
+        await asyncio.sleep(1.0)
+        report = await cluster.ended(key)
+        check_exact(cluster, report, at, back + 1.0)
+        check_seconds(report, cluster.target.count())
+        measured(
+            "the password of PostgreSQL changed",
+            away_s=back - at,
+            load_meanwhile_per_cent=100 * cluster.target.rate(at, back + 1.0) / PLAN,
+            lost=report["ledger"]["requests"]["attempted"] - cluster.target.count(),
+        )
+        for head in heads:
+            assert "check datasource.username and datasource.password" in head.log
+        await cluster.until_free("one", "two")
 
 
 @pytest.mark.prove

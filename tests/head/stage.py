@@ -180,6 +180,8 @@ class PlayedFactory:
         self._transport = transport
         self._publisher = Publisher(transport, Sender(node, incarnation))
         self._tasks: set[asyncio.Task[None]] = set()
+        self._done: set[str] = set()
+        """Directives, each of which has its effect once, as at every factory."""
         self._is_dead = False
 
     def epoch(self) -> float:
@@ -270,6 +272,9 @@ class PlayedFactory:
             if isinstance(received.message, HeartbeatReply):
                 self.replies.append(received.message)
                 continue
+            if received.id in self._done:
+                continue
+            self._done.add(received.id)
             self.heard.append(received.message)
             await self._carry_out(received)
             if isinstance(received.message, CloseCampaign):

@@ -176,12 +176,62 @@ def test_a_lost_factory_is_not_there_any_more_and_nobody_waits_for_it() -> None:
     assert step(campaign, Lost("b", 120.0), 101.0) == (campaign, ())
 
 
-@pytest.mark.parametrize("events", [FOUND, ASSIGNED])
-def test_a_factory_that_is_lost_before_the_start_fails_the_campaign(events: tuple[Event, ...]) -> None:
+BEFORE_THE_START = pytest.mark.parametrize("events", [FOUND, ASSIGNED])
+ANEW = (Lost("b", 115.0), Closed("a"))
+
+
+@BEFORE_THE_START
+def test_without_a_factory_that_is_lost_before_the_start_it_begins_anew_once_the_others_have_forgotten_it(
+    events: tuple[Event, ...],
+) -> None:
     campaign, actions = after(*events, Lost("b", 115.0))
-    assert (campaign.phase, actions) == (Phase.FAILED, [Interrupt(), Close(), Conclude()])
-    assert campaign.failure == Failure("unavailable", "factory b was lost before the start")
-    assert campaign.present == ("a",)
+    assert (campaign.phase, actions) == (Phase.PREPARING, [Interrupt(), Close()])
+    assert (campaign.present, campaign.waiting_for) == (("a",), {"a"})
+    # What they say of the time before means nothing.
+    broken = CouldNot("a", Failure("failed", "interrupted"))
+    for late in (Answered("a"), broken, Lost("b", 115.0), FactoriesFound(("a",), SCENARIOS)):
+        assert step(campaign, late, 101.0) == (campaign, ())
+    campaign, actions = after(Closed("a"), campaign=campaign)
+    assert (campaign.phase, actions) == (Phase.PREPARING, [FindFactories()])
+    assert (campaign.factories, campaign.lost, campaign.former) == ((), {"b"}, {"a", "b"})
+    campaign, actions = after(FactoriesFound(("a", "c"), SCENARIOS), campaign=campaign)
+    assert (campaign.phase, actions, campaign.waiting_for) == (Phase.ASSIGNING, [Assign()], {"a", "c"})
+    campaign, actions = after(*(Answered(each) for each in "acac"), campaign=campaign)
+    assert (campaign.phase, actions) == (Phase.RUNNING, [Start(100.5)])
+
+
+@BEFORE_THE_START
+def test_all_may_be_lost_before_the_start(events: tuple[Event, ...]) -> None:
+    campaign, actions = after(*events, Lost("b", 115.0), Lost("a", 115.0))
+    assert (campaign.phase, actions, campaign.lost) == (Phase.PREPARING, [FindFactories()], {"a", "b"})
+    campaign, actions = after(CouldNot("", Failure("refused", "nobody is there")), campaign=campaign)
+    assert (campaign.phase, campaign.failure) == (Phase.FAILED, Failure("refused", "nobody is there"))
+
+
+def test_who_is_lost_after_it_began_anew_has_it_begin_anew_once_more() -> None:
+    campaign, actions = after(*FOUND, *ANEW, FactoriesFound(("a",), SCENARIOS), Lost("a", 115.0))
+    assert (campaign.phase, actions[-1], campaign.lost) == (Phase.PREPARING, FindFactories(), {"a", "b"})
+
+
+def test_a_factory_that_does_not_forget_it_fails_the_campaign() -> None:
+    campaign, _ = after(*FOUND, Lost("b", 115.0))
+    assert step(campaign, TimePassed(), 99.9 + CLOSING_SECONDS) == (campaign, ())
+    campaign, actions = after(TimePassed(), now=100.0 + CLOSING_SECONDS, campaign=campaign)
+    assert (campaign.phase, actions, campaign.waiting_for) == (Phase.FAILED, [Conclude()], {"a"})
+    assert campaign.failure is not None
+    assert campaign.failure.reason == (
+        f"lost before the start: b; what had begun until then was not ended within {CLOSING_SECONDS:g} s by a"
+    )
+
+
+@pytest.mark.parametrize("is_hard", [False, True])
+def test_a_stop_while_it_begins_anew_is_no_failure(is_hard: bool) -> None:
+    campaign, actions = after(*ASSIGNED, Lost("b", 115.0), StopRequested(is_hard))
+    assert (campaign.phase, actions) == (Phase.ABORTING, [])  # they are being interrupted already
+    campaign, actions = after(Closed("a"), campaign=campaign)
+    assert (campaign.phase, actions) == (Phase.ABORTED, [Conclude()])
+    campaign, actions = after(*ASSIGNED, *ANEW, StopRequested(is_hard))
+    assert (campaign.phase, actions) == (Phase.ABORTED, [Conclude()])
 
 
 def test_a_strangers_loss_changes_nothing() -> None:
@@ -322,6 +372,9 @@ def test_whatever_happens_it_concludes_exactly_once_and_then_rests(
 ) -> None:
     campaign, now, concluded = of(policy), 0.0, 0
     for event in (*beginning, *events, FactoriesFound(FACTORIES, SCENARIOS), StopRequested(True)):
+        if isinstance(event, FactoriesFound):
+            left = tuple(each for each in FACTORIES if each not in campaign.lost)
+            event = FactoriesFound(left, SCENARIOS) if left else CouldNot("", Failure("refused", "nobody"))
         before = campaign
         campaign, actions = step(campaign, event, now)
         concluded += actions.count(Conclude())

@@ -12,8 +12,10 @@ from qalipsis.cluster import topics
 from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.messages import (
     AbortCampaign,
+    AssignFactory,
     CloseCampaign,
     DeclareMinions,
+    DirectiveFailed,
     Fault,
     LeaseEnded,
     Message,
@@ -24,14 +26,14 @@ from qalipsis.cluster.messages import (
     WarmUp,
 )
 from qalipsis.cluster.publisher import Publisher
-from qalipsis.errors import ServiceUnavailable
+from qalipsis.errors import FactoriesMissing
 from qalipsis.head.campaign import OnFactoryLoss
 from qalipsis.head.scenario_request import ScenarioRequest
 from qalipsis.head.zones import Zone
 from qalipsis.metrics.ledger import Books
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.model import Report
-from tests.head.stage import LEASE, Stage, WalkingFactory, until, virtual
+from tests.head.stage import CLAIM_LEASE, LEASE, MortalStore, Stage, WalkingFactory, until, virtual
 
 MINIONS = 60
 LONG = ScenarioDescriptor(name="shop", minions=MINIONS, profile="immediate")
@@ -43,7 +45,7 @@ class Fleet(Stage):
     def __init__(
         self, *, seconds: int = 8, zones: tuple[str | None, ...] = (None,) * 3, **request: Any
     ) -> None:
-        super().__init__(LONG, lease=LEASE, required_factories=3, **request)
+        super().__init__(LONG, lease=LEASE, **{"required_factories": 3} | request)
         self.nodes = {
             node: WalkingFactory(self.transport, LONG, node=node, zone=zone, workers=2, seconds=seconds)
             for node, zone in zip("abc", zones, strict=True)
@@ -261,15 +263,112 @@ async def test_the_campaign_ends_with_its_last_factory() -> None:
 
 @pytest.mark.parametrize("kind", [DeclareMinions, WarmUp])
 @virtual
-async def test_a_factory_that_is_lost_before_the_start_fails_the_campaign(kind: type[Any]) -> None:
-    stage = Fleet()
+async def test_without_a_factory_that_is_lost_before_the_start_the_campaign_begins_anew(
+    kind: type[Any],
+) -> None:
+    stage = Fleet(required_factories=2)
     stage.nodes["b"].on[kind] = lambda: stage.nodes["b"].kill() or []  # type: ignore[func-returns-value]
-    with pytest.raises(ServiceUnavailable, match="factory b was lost before the start"):
+    report = await stage.play()
+    assert_closes(report)
+    assert (report.campaign.status, report.verdict.value, report.verdict.reasons) == (
+        *("SUCCESSFUL", "VALID"),
+        (),
+    )
+    assert [(each.node, each.state, each.ledger.minions.completed) for each in report.factories] == [
+        ("a", "ENDED", 30),
+        ("c", "ENDED", 30),
+    ]
+    texts = [message.text for message in report.scenarios[0].messages]
+    assert texts == [
+        "factory b was lost: nothing was heard of it any more, before the start: "
+        "the campaign began anew without it"
+    ]
+    for node in "ac":
+        kinds = stage.nodes[node].heard_kinds()
+        assert [each for each in kinds if each in (AssignFactory, AbortCampaign, CloseCampaign)] == [
+            *(AssignFactory, AbortCampaign, CloseCampaign),
+            *(AssignFactory, CloseCampaign),
+        ]
+        assert kinds.count(StartMinions) == 1
+    states = [state for state, _ in stage.store.states["c-1"]]
+    assert states[-1] == "COMPLETED"
+    assert await stage.leftovers() == []
+
+
+@virtual
+async def test_too_few_that_are_left_before_the_start_fail_the_campaign_by_name() -> None:
+    stage = Fleet()
+    b = stage.nodes["b"]
+    b.on[WarmUp] = lambda: b.kill() or []  # type: ignore[func-returns-value]
+    reason = "2 of the 3 required factories came within 30 s: .*; lost before the start, and taken no more: b"
+    with pytest.raises(FactoriesMissing, match=reason):
         await stage.play()
-    assert AbortCampaign in stage.nodes["a"].heard_kinds()
     record = await stage.store.campaign("c-1")
     assert record is not None
-    assert (record.status, record.failure_reason) == ("FAILED", "factory b was lost before the start")
+    assert (record.status, await stage.leftovers()) == ("FAILED", [])
+
+
+@virtual
+async def test_a_factory_is_assigned_anew_only_when_it_is_known_to_have_forgotten_what_was_before() -> None:
+    """What is said to it before would meet an engagement that ends, and be lost with its topic."""
+    stage = Fleet(required_factories=2)
+    a, b = stage.nodes["a"], stage.nodes["b"]
+    b.on[WarmUp] = lambda: b.kill() or []  # type: ignore[func-returns-value]
+    heartbeats: list[float] = []
+
+    def falls_silent() -> list[Message]:
+        a.is_beating = False  # its last heartbeats are of before
+        return [a.final()]
+
+    async def happening() -> None:
+        a.on[CloseCampaign] = falls_silent
+        await until(lambda: CloseCampaign in a.heard_kinds())
+        a.on[CloseCampaign] = lambda: [a.final()]
+        await asyncio.sleep(2)
+        assert a.heard_kinds().count(AssignFactory) == 1
+        a.is_beating = True
+        heartbeats.append(stage.clock.now())
+        await until(lambda: a.heard_kinds().count(AssignFactory) == 2)
+        assert stage.clock.now() - heartbeats[0] < 2
+
+    report = await stage.play_with(happening())
+    assert [each.node for each in report.factories] == ["a", "c"]
+
+
+@virtual
+async def test_what_a_factory_could_not_do_before_it_began_anew_means_nothing_later() -> None:
+    """It says so late, on another way than its last word."""
+    stage = Fleet(required_factories=2)
+    a, b = stage.nodes["a"], stage.nodes["b"]
+    b.on[WarmUp] = lambda: b.kill() or []  # type: ignore[func-returns-value]
+
+    async def happening() -> None:
+        await until(lambda: stage.orchestrator and stage.orchestrator._campaign.lost)
+        assert stage.orchestrator is not None
+        interrupted = stage.orchestrator._void
+        assert len(interrupted) == 5  # WarmUp to three, AbortCampaign to two
+        await until(lambda: a.heard_kinds().count(AssignFactory) == 2)
+        for directive in interrupted:
+            await a.say(DirectiveFailed(directive=directive, cause="failed", reason="it was interrupted"))
+
+    report = await stage.play_with(happening())
+    assert (report.campaign.status, report.ledger.minions.completed) == ("SUCCESSFUL", MINIONS)
+
+
+@pytest.mark.parametrize("has_effect", [False, True])
+@pytest.mark.parametrize("calls", range(1, 45))
+@virtual
+async def test_a_head_may_die_while_the_campaign_begins_anew(calls: int, has_effect: bool) -> None:
+    stage = Fleet(required_factories=2)
+    b = stage.nodes["b"]
+    b.on[WarmUp] = lambda: b.kill() or []  # type: ignore[func-returns-value]
+    report = await stage.play(stage.conduct_mortally(MortalStore(stage.store, calls, has_effect)))
+    assert_closes(report)
+    assert report.ledger.requests.ok == 8 * MINIONS
+    assert (report.ledger.minions.completed, report.verdict.value) == (MINIONS, "VALID")
+    assert [each.node for each in report.factories] == ["a", "c"]
+    assert {stage.nodes[node].heard_kinds().count(StartMinions) for node in "ac"} == {1}
+    assert await stage.leftovers() == []
 
 
 @virtual
@@ -347,6 +446,33 @@ async def test_a_factory_that_leaves_is_replaced_at_once_and_by_its_own_figures(
     assert "left before the campaign ended" in report.verdict.reasons[0]
     assert report.factories[0].ledger.requests.unknown == 0
     assert (report.ledger.minions.restarted, report.ledger.minions.completed) == (20, MINIONS)
+
+
+@virtual
+async def test_who_has_said_its_last_word_is_not_missed_by_the_next_head() -> None:
+    stage = Fleet()
+    c = stage.nodes["c"]
+    before = c.perform
+
+    async def slow(directive: Message) -> None:
+        if isinstance(directive, CloseCampaign):
+            await asyncio.sleep(12)
+        await before(directive)
+
+    c.perform = slow  # type: ignore[method-assign]
+
+    async def conduct() -> Report:
+        first = asyncio.ensure_future(stage.conduct(stage.office_of("first")))
+        await until(lambda: stage.orchestrator and stage.orchestrator._campaign.waiting_for == {"c"})
+        await asyncio.sleep(2)  # that is written down
+        first.cancel()
+        await asyncio.wait([first])
+        await asyncio.sleep(CLAIM_LEASE)
+        return await stage.conduct(stage.office_of("second"))
+
+    report = await stage.play(conduct())
+    assert [each.state for each in report.factories] == ["ENDED"] * 3
+    assert report.verdict.reasons == ()
 
 
 def died(factory: WalkingFactory, worker: int) -> Fault:

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from qalipsis.cluster.messages import PROTOCOL, Handshake, Heartbeat
-from qalipsis.errors import CampaignRefused, FactoryError
+from qalipsis.errors import CampaignRefused, FactoriesMissing, FactoryError
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.directory import Beat
 from qalipsis.head.fleet import Fleet, NoFactoryFree
 from qalipsis.head.memory_directory import MemoryDirectory
-from qalipsis.head.muster import LOOK_SECONDS, muster
+from qalipsis.head.muster import LOOK_SECONDS, REPLACED_SECONDS, Left, muster, tried_muster
 from tests.head.stage import SHOP, Stage, virtual
 
 
@@ -153,3 +153,44 @@ async def test_of_two_campaigns_each_factory_works_for_one() -> None:
     )
     assert sum(isinstance(each, Fleet) for each in fleets) == 1
     assert len(set((await held(stage)).values())) == 1
+
+
+async def find_anew(stage: Stage, left: Left, **changes: Any) -> Fleet:
+    settings: dict[str, Any] = {"key": "c-1", "name": None, "seed": 1, "factories_timeout": 3600.0} | changes
+    fleet = await tried_muster(stage.office, CampaignRequest(**settings), left)
+    if isinstance(fleet, Exception):
+        raise fleet
+    return fleet
+
+
+@virtual
+async def test_a_campaign_that_begins_anew_takes_whoever_has_forgotten_it_and_nobody_of_before() -> None:
+    stage = Stage()
+    for node in "abcde":
+        await come(stage, node)
+    # a has ended what was before, b was lost, c still works, d was started again, e was not there before.
+    for node, campaigns in (("a", ()), ("c", ("c-1",))):
+        said = Heartbeat(state="idle", sequence=7, clock=0.0, campaigns=campaigns)
+        await stage.directory.hear([Beat(node, 1, said)])
+    left = Left(lost=frozenset("b"), heard={("a", 1): 7, ("b", 1): 3, ("c", 1): 7, ("d", 0): 9})
+    finding = asyncio.ensure_future(find_anew(stage, left))
+    await asyncio.sleep(1)
+    assert not finding.done()
+    await stage.directory.hear([Beat("c", 1, Heartbeat(state="idle", sequence=8, clock=0.0))])
+    assert [each.node for each in (await finding).factories] == ["a", "c", "e"]
+
+
+@virtual
+async def test_too_few_that_are_left_are_waited_for_a_short_time_only() -> None:
+    stage = Stage()
+    for node in "ab":
+        await come(stage, node)
+    beating = asyncio.ensure_future(beat(stage, "a", "b"))
+    began = stage.clock.now()
+    reason = "1 of the 2 required factories came within 30 s: .*; lost before the start, and taken no more: b"
+    with pytest.raises(FactoriesMissing, match=reason):
+        await find_anew(stage, Left(lost=frozenset("b")), required_factories=2)
+    with pytest.raises(NoFactoryFree, match=r"a did not end what was begun before a factory was lost; .*: b"):
+        await find_anew(stage, Left(lost=frozenset("b"), heard={("a", 1): 10**6}))
+    assert stage.clock.now() - began == pytest.approx(2 * REPLACED_SECONDS, abs=2)
+    beating.cancel()

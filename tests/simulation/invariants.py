@@ -16,8 +16,8 @@ from qalipsis.reports.model import Report, ScenarioReport
 FOLLOWING: dict[str, set[str]] = {
     Phase.SCHEDULED: {Phase.PREPARING},
     Phase.PREPARING: {Phase.ASSIGNING, Phase.FAILED, Phase.ABORTED},
-    Phase.ASSIGNING: {Phase.WARMUP, Phase.FAILED, Phase.ABORTING},
-    Phase.WARMUP: {Phase.RUNNING, Phase.FAILED, Phase.ABORTING},
+    Phase.ASSIGNING: {Phase.WARMUP, Phase.PREPARING, Phase.FAILED, Phase.ABORTING},
+    Phase.WARMUP: {Phase.RUNNING, Phase.PREPARING, Phase.FAILED, Phase.ABORTING},
     Phase.RUNNING: {Phase.DRAINING, Phase.ABORTING},
     Phase.DRAINING: {Phase.COMPLETED},
     Phase.ABORTING: {Phase.ABORTED},
@@ -27,8 +27,12 @@ FOLLOWING: dict[str, set[str]] = {
 
 def may_become(before: str, after: str) -> bool:
     """Whether one commit may follow the other: phases between them may have passed uncommitted."""
-    following = FOLLOWING.get(before, set())
-    return after in following or any(may_become(each, after) for each in following)
+    seen: set[str] = set()
+    following = set(FOLLOWING.get(before, set()))
+    while following - seen:
+        seen |= following
+        following = {late for each in following for late in FOLLOWING.get(each, set())}
+    return after in seen
 
 
 class WatchedStore(MemoryStore):

@@ -30,7 +30,7 @@ FREE_WITHIN = 60.0
 """Virtual seconds until a factory that nobody asked for its accounts is free again."""
 
 EXPECTED_FAILURES = (
-    r"was lost before the start|has ended: this factory stopped its part|is about to end|was killed"
+    r"lost before the start|has ended: this factory stopped its part|is about to end|was killed"
 )
 """Why a campaign may fail, when factories go before it has started."""
 

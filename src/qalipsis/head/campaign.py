@@ -62,7 +62,9 @@ class Campaign:
     walking: frozenset[tuple[str, str]] = frozenset()
     """The scenarios that have not ended, by factory."""
     lost: frozenset[str] = frozenset()
-    """Those of the factories that are gone."""
+    """Factories that are gone, and take no part any more, also when it begins anew."""
+    former: frozenset[str] = frozenset()
+    """Factories that were to take part before it began anew, lost ones included."""
     leaving: tuple[tuple[str, float], ...] = ()
     """Lost factories whose minions are to be started again elsewhere, each not before this moment."""
     deadline: float = inf
@@ -71,6 +73,7 @@ class Campaign:
     is_hard: bool = False
     """Everything is being interrupted; before, an abort lets running passes end."""
     is_closing: bool = False
+    """The final accounts of those that are waited for are to come; while it is prepared, to begin anew."""
     failure: Failure | None = None
 
     @property
@@ -184,7 +187,7 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class FindFactories:
-    """Choose the scenarios and the factories that will run them."""
+    """Choose the scenarios and the factories that will run them, the lost ones left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +273,7 @@ def _requested(campaign: Campaign) -> Step:
 
 
 def _found(campaign: Campaign, event: FactoriesFound, now: float) -> Step:
-    if campaign.phase is not Phase.PREPARING:
+    if campaign.phase is not Phase.PREPARING or campaign.is_closing:
         return campaign, ()
     return (
         replace(
@@ -317,7 +320,7 @@ def _all_answered(campaign: Campaign, now: float) -> Step:
 
 
 def _could_not(campaign: Campaign, event: CouldNot, now: float) -> Step:
-    if campaign.phase is Phase.ABORTING:
+    if campaign.phase is Phase.ABORTING or _is_beginning_anew(campaign):
         return campaign, ()  # what was interrupted cannot be done; deadlines see to the rest
     failure = campaign.failure or event.failure
     if campaign.started_at is None:
@@ -363,7 +366,27 @@ def _closed(campaign: Campaign, factory: str) -> Step:
 
 
 def _all_closed(campaign: Campaign) -> Step:
-    return (campaign, ()) if campaign.waiting_for else _conclude(campaign)
+    if campaign.waiting_for:
+        return campaign, ()
+    if not _is_beginning_anew(campaign):
+        return _conclude(campaign)
+    former = campaign.former.union(campaign.factories)
+    return (
+        replace(campaign, factories=(), scenarios=(), former=former, is_closing=False, deadline=inf),
+        (FindFactories(),),
+    )
+
+
+def _is_beginning_anew(campaign: Campaign) -> bool:
+    return campaign.phase is Phase.PREPARING and campaign.is_closing
+
+
+def _begin_anew(campaign: Campaign, now: float) -> Step:
+    """With the factories that are left. Each must have forgotten the campaign before it can take part again,
+    or what was said before the loss would meet what is said after it.
+    """
+    campaign, actions = _close(replace(campaign, phase=Phase.PREPARING), now)
+    return campaign, (Interrupt(), *actions)
 
 
 def _lost(campaign: Campaign, event: Lost, now: float) -> Step:
@@ -379,8 +402,7 @@ def _lost(campaign: Campaign, event: Lost, now: float) -> Step:
     if campaign.is_closing:
         return _all_closed(campaign)
     if campaign.started_at is None:
-        failure = Failure("unavailable", f"factory {event.factory} was lost before the start")
-        return _could_not(campaign, CouldNot(event.factory, failure), now)
+        return _begin_anew(campaign, now)
     if not campaign.present:
         return _all_ended(replace(campaign, leaving=()), now)
     if campaign.phase is Phase.RUNNING and campaign.on_factory_loss is OnFactoryLoss.REDISTRIBUTE:
@@ -400,6 +422,8 @@ def _conclude(campaign: Campaign) -> Step:
 
 
 def _stop(campaign: Campaign, is_hard: bool, now: float) -> Step:
+    if _is_beginning_anew(campaign):
+        return replace(campaign, phase=Phase.ABORTING, is_hard=True), ()
     if campaign.phase is Phase.DRAINING or campaign.is_closing:
         return campaign, ()
     if not campaign.factories:
@@ -435,6 +459,14 @@ def _time_passed(campaign: Campaign, now: float) -> Step:
         case Phase.WARMUP:
             failure = Failure("failed", f"not warmed up within {WARM_UP_SECONDS:g} s: {late}")
             return _could_not(campaign, CouldNot(late, failure), now)
+        case Phase.PREPARING:
+            lost = ", ".join(sorted(campaign.lost))
+            reason = (
+                f"lost before the start: {lost}; what had begun until then was not ended within "
+                f"{CLOSING_SECONDS:g} s by {late}"
+            )
+            failed = replace(campaign, phase=Phase.FAILED, failure=Failure("unavailable", reason))
+            return failed, (Conclude(),)
         case _ if campaign.is_closing:
             return _conclude(campaign)
         case _ if campaign.is_hard:

@@ -8,12 +8,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from qalipsis.head.assignment import Assignment, Member
 from qalipsis.head.campaign import Campaign
 from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.fleet import Fleet
 from qalipsis.head.progress import ProgressState
-from qalipsis.head.redistribution import Book
-from qalipsis.plan.model import ScenarioDescriptor
+from qalipsis.head.restarts import Restarts
 from qalipsis.reports.live import Live
 
 
@@ -22,24 +21,14 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
 
     request: CampaignRequest
     campaign: Campaign
-    scenarios: tuple[ScenarioDescriptor, ...]
-    factories: tuple[Member, ...]
-    minions: dict[str, int]
-    zones: dict[str, int]
-    first_worker: dict[str, int]
-    shares: dict[str, tuple[int, ...]]
+    fleet: Fleet
     awaited: frozenset[str]
-    book: Book
-    restarts: dict[str, int]
-    """Rounds of restarts by the id of the message that ordered them."""
-    ended: dict[str, dict[str, int]]
-    """By factory and scenario: the last round of restarts after which it said that it had ended."""
+    """Ids of the directives whose answers are waited for."""
+    void: frozenset[str]
+    """Ids of those that were interrupted: that they could not be done means nothing."""
+    restarts: Restarts
     progress: ProgressState
     live: Live
-
-    @property
-    def assignment(self) -> Assignment:
-        return Assignment(self.minions, self.zones, self.first_worker, self.shares)
 
 
 LEVEL: Final = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from qalipsis.errors import CampaignRefused
 from qalipsis.head import limits
@@ -29,6 +30,15 @@ class Fleet:
     scenarios: tuple[ScenarioDescriptor, ...]
     factories: tuple[Member, ...]
     assignment: Assignment
+
+    def workers_of(self, node: str) -> range:
+        """A factory's workers by their numbers in the whole fleet; none when it does not belong to it."""
+        first = self.assignment.first_worker.get(node, 0)
+        return range(first, first + sum(each.workers for each in self.factories if each.node == node))
+
+
+NOBODY: Final = Fleet(scenarios=(), factories=(), assignment=Assignment({}, {}, {}))
+"""Before anything was chosen."""
 
 
 def choose(request: CampaignRequest, there: Sequence[FactoryRecord], zones: Sequence[Zone]) -> Fleet:

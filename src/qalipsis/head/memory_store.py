@@ -127,6 +127,7 @@ class MemoryStore:
             return None
         record = self._change(kept, owner=head, epoch=kept.record.epoch + 1)
         kept.lease_until = self._clock.now() + lease_seconds
+        self._forget_ownerless()
         return Claim(
             campaign=campaign,
             head=head,
@@ -286,6 +287,12 @@ class MemoryStore:
 
     def _is_free(self, kept: _Kept) -> bool:
         return not is_terminal(kept.record.state) and kept.lease_until <= self._clock.now()
+
+    def _forget_ownerless(self) -> None:
+        """Messages of campaigns that are over: who was to send them has died after the last commit."""
+        for kept in self._kept.values():
+            if is_terminal(kept.record.state) and kept.lease_until <= self._clock.now():
+                kept.outbox.clear()
 
     def _now(self) -> datetime:
         return moment(self._clock.epoch(self._clock.now()))

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, assert_never
 
-from qalipsis.clock import TimerHandle
 from qalipsis.cluster import messages, topics
 from qalipsis.cluster.accompanied import accompanied
 from qalipsis.cluster.codec import Received
 from qalipsis.cluster.inbox import Inbox, Letter
 from qalipsis.cluster.messages import (
     AbortCampaign,
-    AssignFactory,
     CloseCampaign,
-    DeclareMinions,
     Directive,
     DirectiveDone,
     DirectiveFailed,
@@ -39,34 +35,26 @@ from qalipsis.cluster.messages import (
 from qalipsis.errors import CampaignRefused, FactoryError, QalipsisError, ServiceUnavailable
 from qalipsis.head import campaign as life
 from qalipsis.head import checkpoint, limits
-from qalipsis.head.assignment import Assignment
 from qalipsis.head.campaign import Campaign, Phase
 from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.checkpoint import Checkpoint
 from qalipsis.head.clock_offsets import ClockOffsets
-from qalipsis.head.fleet import Fleet
-from qalipsis.head.muster import muster
+from qalipsis.head.conclusion import Conclusion, name_of
+from qalipsis.head.deafness import notice_deafness
+from qalipsis.head.fleet import NOBODY, Fleet
+from qalipsis.head.letters import Letters
+from qalipsis.head.muster import Left, tried_muster
 from qalipsis.head.office import Office
+from qalipsis.head.orders import minions_of, part_of
 from qalipsis.head.patience import patiently
 from qalipsis.head.progress import Progress
-from qalipsis.head.redistribution import Book, Redistribution, redistribute, refused
-from qalipsis.head.report_builder import Ending, build
+from qalipsis.head.restarts import Restarts
 from qalipsis.head.tally import Place
 from qalipsis.head.tenure import Tenure
+from qalipsis.head.ticks import Ticks
 from qalipsis.head.vigil import Vigil
 from qalipsis.reports.live import Live
 from qalipsis.reports.model import Message, Report
-
-SNAPSHOTS_ARRIVE: Final = 0.2
-"""Seconds after a full second until the workers' snapshots of it have been merged."""
-
-IDLE_TICK: Final = 0.5
-
-WATCH_SECONDS: Final = 0.1
-"""How often silent factories are looked for, so that they are named 3 s after their end at the latest."""
-
-DEAF_SECONDS: Final = 1.0
-"""When this head itself did nothing for so long, the silence of others means nothing."""
 
 _ERRORS: Final = {"refused": CampaignRefused, "unavailable": ServiceUnavailable}
 
@@ -117,24 +105,22 @@ class Orchestrator:
             grace=request.grace,
             on_factory_loss=request.on_factory_loss,
         )
-        self._fleet = Fleet(scenarios=(), factories=(), assignment=Assignment({}, {}, {}))
+        self._fleet = NOBODY
         self._progress = Progress(request.name or request.key, self._epoch())
         self._awaited: frozenset[str] = frozenset()
-        self._book = Book()
-        self._restarts: dict[str, int] = {}
-        self._ended: dict[str, dict[str, int]] = {}
-        """By factory and scenario: the last round of restarts after which it said that it had ended."""
+        self._void: frozenset[str] = frozenset()
+        """Directives that were interrupted: who is told to forget them may still say that they failed."""
+        self._restarts = Restarts()
         self._error: QalipsisError | None = None
         self._aborter: str | None = None
-        self._letters: list[Letter] = []
-        self._watermarks: dict[tuple[str, int], int] = {}
-        self._committed: dict[tuple[str, int], int] = {}
+        self._letters = Letters()
         self._vigil = Vigil(office.heartbeat_s)
         self._offsets = ClockOffsets()
         self._assigned_at: float | None = None
         self._leases: dict[str, float] = {}
-        self._full_at = self._clock.now()
-        self._timer: TimerHandle | None = None
+        self._ticks = Ticks(
+            self._clock, office.lease_s is not None, lambda full: self._events.put_nowait(_Tick(full))
+        )
         self._finding: asyncio.Task[None] | None = None
 
     async def run(self, found: bytes | None = None) -> Report:
@@ -145,11 +131,13 @@ class Orchestrator:
         """
         try:
             return await accompanied(
-                self._drive(found), self._listen(), self._notice_deafness(), self._tenure.keep()
+                self._drive(found),
+                self._listen(),
+                notice_deafness(self._office, self._vigil),
+                self._tenure.keep(),
             )
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._ticks.stop()
             await self._stop_finding()
             await self._inbox.aclose()
 
@@ -171,24 +159,13 @@ class Orchestrator:
             else:
                 self._events.put_nowait(letter)
 
-    async def _notice_deafness(self) -> None:
-        """While this process stood still, or its broker was away, nobody could be heard."""
-        if self._office.lease_s is None:
-            return
-        while True:
-            before = self._clock.now()
-            await asyncio.sleep(WATCH_SECONDS)
-            now = self._clock.now()
-            if not self._office.transport.is_connected or now - before > DEAF_SECONDS:
-                self._vigil.restart(now)
-
     async def _drive(self, found: bytes | None) -> Report:
         if found is None:
             await self._step(life.Requested())
             await self._commit()  # that it is being prepared is seen while it waits for its factories
         else:
             await self._resume(checkpoint.thaw(found))
-        self._schedule_tick()
+        self._ticks.schedule(self._campaign.started_at)
         while not self._campaign.is_over:
             await self._handle(await self._events.get())
             # A queue with something in it makes nobody wait, and all workers report in the same moment: the
@@ -219,37 +196,28 @@ class Orchestrator:
     async def _resume(self, found: Checkpoint) -> None:
         # Before anything is said in the new epoch: after it factories drop what the head before committed.
         await self._tenure.relay()
-        self._watermarks = await patiently(partial(self._office.store.watermarks, found.campaign.key))
-        self._committed = dict(self._watermarks)
+        self._letters = Letters(await patiently(partial(self._office.store.watermarks, found.campaign.key)))
         now = self._clock.now()
         self._request = found.request
         self._campaign = found.campaign.shifted(-self._clock.epoch(0.0))
-        self._fleet = Fleet(scenarios=found.scenarios, factories=found.factories, assignment=found.assignment)
-        self._awaited, self._book, self._restarts = found.awaited, found.book, dict(found.restarts)
-        self._ended = {node: dict(rounds) for node, rounds in found.ended.items()}
+        self._fleet, self._restarts = found.fleet, found.restarts
+        self._awaited, self._void = found.awaited, found.void
         self._progress = Progress.thaw(found.progress, found.live)
         self._watch_factories(now)
         _log.info("campaign %s goes on here, %s", self._campaign.key, self._campaign.phase)
-        if self._campaign.phase is Phase.PREPARING:
+        if self._campaign.phase is Phase.PREPARING and not self._campaign.is_closing:
             self._find_factories()
         self._show()
 
     def _freeze(self) -> bytes:
-        assignment = self._fleet.assignment
         return checkpoint.freeze(
             Checkpoint(
                 request=self._request,
                 campaign=self._campaign.shifted(self._clock.epoch(0.0)),
-                scenarios=self._fleet.scenarios,
-                factories=self._fleet.factories,
-                minions=assignment.minions,
-                zones=assignment.zones,
-                first_worker=assignment.first_worker,
-                shares=assignment.shares,
+                fleet=self._fleet,
                 awaited=self._awaited,
-                book=self._book,
+                void=self._void,
                 restarts=self._restarts,
-                ended=self._ended,
                 progress=self._progress.freeze(),
                 live=self._live(),
             )
@@ -257,19 +225,16 @@ class Orchestrator:
 
     async def _commit(self) -> None:
         elapsed = None if self._campaign.started_at is None else self._clock.now() - self._campaign.started_at
-        letters, self._letters = self._letters, []
         await self._tenure.commit(
             self._campaign.phase,
             self._epoch(),
             seconds=() if elapsed is None else self._progress.close_seconds(elapsed),
             meters=self._progress.take_meters(),
             checkpoint=self._freeze(),
-            watermarks=self._watermarks,
+            watermarks=self._letters.watermarks,
             aborter=self._aborter,
         )
-        self._committed = dict(self._watermarks)
-        for letter in letters:
-            letter.acknowledge()
+        self._letters.commit()
 
     # The state machine
 
@@ -299,7 +264,8 @@ class Orchestrator:
                 for scenario in self._campaign.scenarios:
                     self._direct(StopScenario(scenario=scenario))
             case life.Interrupt():
-                self._direct(AbortCampaign())
+                self._void |= self._awaited | self._direct(AbortCampaign())
+                self._awaited = frozenset()
             case life.Close():
                 self._direct(CloseCampaign())
             case life.Conclude():
@@ -308,15 +274,13 @@ class Orchestrator:
                 assert_never(action)
 
     def _find_factories(self) -> None:
+        self._fleet = NOBODY
+        self._progress.forget_factories()
+        self._watch_factories(self._clock.now())
+        left = Left(lost=self._campaign.lost, heard=dict(self._letters.watermarks))
+
         async def find() -> None:
-            try:
-                fleet: Fleet | QalipsisError = await muster(self._office, self._request)
-            except QalipsisError as error:
-                fleet = error
-            except Exception as error:
-                _log.exception("the factories of campaign %s could not be chosen", self._campaign.key)
-                fleet = FactoryError(f"its factories could not be chosen: {error!r}")
-            self._events.put_nowait(_Chosen(fleet))
+            self._events.put_nowait(_Chosen(await tried_muster(self._office, self._request, left)))
 
         self._finding = asyncio.create_task(find())
 
@@ -332,37 +296,21 @@ class Orchestrator:
             return
         self._fleet = fleet
         names = tuple(scenario.name for scenario in fleet.scenarios)
-        self._progress.begin(self._name, sum(fleet.assignment.minions.values()))
+        self._progress.begin(name_of(self._request, fleet), sum(fleet.assignment.minions.values()))
         nodes = tuple(each.node for each in fleet.factories)
         await self._step(life.FactoriesFound(nodes, names))
         self._watch_factories(self._clock.now())
 
     def _assign(self) -> None:
-        assignment, requested = self._fleet.assignment, self._request.scenarios
         self._assigned_at = self._clock.now()
         for factory in self._fleet.factories:
-            self._tenure.say(
-                topics.node(factory.node, factory.incarnation),
-                AssignFactory(
-                    campaign=self._campaign.key,
-                    zones=tuple(assignment.zones.values()),
-                    first_worker=assignment.first_worker[factory.node],
-                    seed=self._request.seed,
-                    speed_factor=self._request.speed_factor,
-                ),
-            )
-        self._awaited = self._direct(
-            DeclareMinions(
-                minions=assignment.minions,
-                shares=assignment.shares,
-                profiles={name: each.profile for name, each in requested.items() if each.profile is not None},
-            )
-        )
+            topic = topics.node(factory.node, factory.incarnation)
+            self._tenure.say(topic, part_of(factory.node, self._fleet, self._request))
+        self._awaited = self._direct(minions_of(self._fleet, self._request))
 
     def _start(self, at: float) -> None:
         self._progress.started_at = self._clock.epoch(at)
-        self._full_at = at
-        self._schedule_tick()
+        self._ticks.begin(at)
         for node in self._campaign.present:
             instant = self._clock.epoch(at) + self._offsets.offset(node)
             self._direct_one(node, StartMinions(at=instant))
@@ -385,17 +333,14 @@ class Orchestrator:
     # What factories tell
 
     async def _open(self, letter: Letter) -> None:
-        received = letter.received
-        source = received.source, received.incarnation
-        if received.sequence <= self._watermarks.get(source, 0):
-            letter.acknowledge()  # a head before this one has committed it
+        if not self._letters.open(letter):
             return
-        self._watermarks[source] = received.sequence
-        self._letters.append(letter)
+        received = letter.received
         members = {(each.node, each.incarnation) for each in self._fleet.factories}
-        if source in members or isinstance(received.message, StopWanted):
+        is_member = (received.source, received.incarnation) in members
+        if is_member or isinstance(received.message, StopWanted):
             await self._hear(received)
-        else:
+        elif received.source not in self._campaign.former:
             _log.warning("%s is no factory of campaign %s", received.source, self._campaign.key)
 
     async def _hear(self, received: Received) -> None:
@@ -406,10 +351,10 @@ class Orchestrator:
                     await self._step(life.Answered(node))
             case DirectiveIgnored():
                 _log.info("%s ignored a directive: %s", node, message.reason)
-            case DirectiveFailed() if message.directive in self._restarts:
+            case DirectiveFailed() if message.directive in self._restarts.orders:
                 await self._could_not_restart(node, message)
-            case DirectiveFailed() if node in self._campaign.lost:
-                _log.info("%s, which is lost, could not do what it was asked for: %s", node, message.reason)
+            case DirectiveFailed() if node in self._campaign.lost or message.directive in self._void:
+                _log.info("%s could not do what is not asked for any more: %s", node, message.reason)
             case DirectiveFailed():
                 await self._step(life.CouldNot(node, life.Failure(message.cause, message.reason)))
             case WorkerState():
@@ -453,7 +398,7 @@ class Orchestrator:
             topics.directives(self._campaign.key, node),
             HeartbeatReply(
                 lease_s=lease,
-                committed=self._committed.get((node, received.incarnation), 0),
+                committed=self._letters.committed(node, received.incarnation),
                 clock=heartbeat.clock,
             ),
         )
@@ -466,26 +411,24 @@ class Orchestrator:
                 await self._step(life.CouldNot(node, life.Failure("refused", refusal)))
 
     async def _end_scenario(self, node: str, message: ScenarioEnded) -> None:
-        rounds = self._ended.setdefault(node, {})
-        rounds[message.scenario] = max(message.round, rounds.get(message.scenario, 0))
+        self._restarts.say_ended(node, message.scenario, message.round)
         self._progress.scenario_ended(self._own_time(node, message.at))
         await self._check_ended(node, message.scenario)
 
     async def _check_ended(self, node: str, scenario: str) -> None:
         """Whether the scenario has ended there with all that the factory was given of it."""
-        first = self._fleet.assignment.first_worker.get(node, 0)
-        workers = sum(each.workers for each in self._fleet.factories if each.node == node)
-        said = self._ended.get(node, {}).get(scenario, -1)
-        # Below it, what was said crossed an order to start some again, whose end is told as well.
-        if said >= self._book.round_of(range(first, first + workers), scenario):
+        if self._restarts.has_ended(node, self._fleet.workers_of(node), scenario):
             await self._step(life.Ended(node, scenario))
 
     # Factories and workers that are lost
 
     def _watch_factories(self, now: float) -> None:
         if self._office.lease_s is not None:
-            self._vigil.watch(self._campaign.present, now)
-            self._leases = dict.fromkeys(self._campaign.present, now + self._office.lease_s)
+            campaign = self._campaign
+            # Who has said its last word is not heard any more.
+            there = campaign.waiting_for if campaign.is_closing else campaign.present
+            self._vigil.watch(there, now)
+            self._leases = dict.fromkeys(there, now + self._office.lease_s)
 
     async def _look_for_silence(self) -> None:
         now = self._clock.now()
@@ -509,6 +452,9 @@ class Orchestrator:
         self._direct_one(node, AbortCampaign())
         self._direct_one(node, CloseCampaign())
         await self._step(life.Lost(node, now if has_told else self._leases.get(node, now)))
+        if self._campaign.phase is Phase.PREPARING:
+            text = f"factory {node} {reason}, before the start: the campaign began anew without it"
+            self._progress.messages.append(Message(severity="INFO", text=text))
         if not self._campaign.present and self._campaign.started_at is not None:
             self._progress.warn("no factory is left: minions that had not ended were not started again")
 
@@ -537,66 +483,26 @@ class Orchestrator:
             if not worker.is_lost and place[0] in self._campaign.present
         ]
         losses = {assignment.worker(*place): workers[place].ledgers for place in lost}
-        dealt = redistribute(assignment, self._book, losses, living)
-        self._book = dealt.book
+        dealt = self._restarts.deal(assignment, losses, living)
         for node, directive in dealt.directives.items():
-            self._restarts[self._direct_one(node, directive)] = directive.round
-        self._tell_restarts(dealt)
-        await self._step(
-            life.HandedOver(
-                frozenset(
-                    (node, scenario)
-                    for node, directive in dealt.directives.items()
-                    for takeovers in directive.takeovers.values()
-                    for scenario in takeovers
-                )
-            )
-        )
-
-    def _tell_restarts(self, dealt: Redistribution) -> None:
-        restarted = sum(sum(each.values()) for each in dealt.restarted.values())
-        if restarted:
-            text = f"{restarted:,} minions of lost workers are started again by {', '.join(dealt.directives)}"
-            self._progress.messages.append(Message(severity="WARN", text=text))
-            self._progress.notice(text)
-        stranded = sum(sum(each.values()) for each in dealt.stranded.values())
-        if stranded:
-            self._progress.warn(
-                f"{stranded:,} minions of lost workers were not started again: "
-                "no worker of their zone is left"
-            )
+            self._restarts.ordered(self._direct_one(node, directive), directive.round)
+        self._progress.tell_restarts(dealt)
+        await self._step(life.HandedOver(dealt.walking))
 
     async def _could_not_restart(self, node: str, message: DirectiveFailed) -> None:
-        number = self._restarts.pop(message.directive)
-        self._book, left = refused(self._fleet.assignment, self._book, node, number)
-        minions = sum(left.values())
+        left = self._restarts.refuse(self._fleet.assignment, node, message.directive)
         self._progress.warn(
-            f"{minions:,} minions of lost workers were not started again by {node}: {message.reason}"
+            f"{sum(left.values()):,} minions of lost workers were not started again by {node}: "
+            f"{message.reason}"
         )
         for scenario in left:
             await self._check_ended(node, scenario)  # then it need not say so again
 
     # As time passes
 
-    def _schedule_tick(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        now, start = self._clock.now(), self._campaign.started_at
-        if start is None:
-            full_at = max(now, self._full_at + IDLE_TICK)
-        else:
-            # A little is added, or rounding would make the same second follow itself.
-            past = (self._full_at - start - SNAPSHOTS_ARRIVE + 0.01) // 1.0
-            full_at = start + max(0.0, past + 1.0) + SNAPSHOTS_ARRIVE
-        is_watching = self._office.lease_s is not None and now + WATCH_SECONDS < full_at
-        at = now + WATCH_SECONDS if is_watching else full_at
-        self._timer = self._clock.call_at(at, lambda: self._events.put_nowait(_Tick(not is_watching)))
-
     async def _tick(self, is_full: bool) -> None:
         now = self._clock.now()
-        if is_full:
-            self._full_at = now
-        self._schedule_tick()
+        self._ticks.ticked(is_full, self._campaign.started_at)
         await self._look_for_silence()
         if is_full:
             if self._campaign.started_at is not None:
@@ -624,96 +530,15 @@ class Orchestrator:
     # The end
 
     async def _conclude(self) -> Report:
-        failure = self._campaign.failure
-        if failure is not None and self._campaign.started_at is None:
-            await self._give_up(failure)
+        await self._stop_finding()  # or it would reserve factories for what is over
+        campaign, failure = self._campaign, self._campaign.failure
+        conclusion = Conclusion(self._office, self._tenure, campaign, self._letters, self._aborter)
+        if failure is not None and campaign.started_at is None:
+            await conclusion.give_up(failure.reason, self._events.get)
             raise self._error or _ERRORS.get(failure.cause, FactoryError)(failure.reason)
         if failure is not None:
             self._progress.faults.append(failure.reason)
-        store, progress = self._office.store, self._progress
-        letters, self._letters = self._letters, []
-        progress.tell_estimates()
-        seconds = progress.close_seconds(None)
-        timeline = (*await patiently(partial(store.seconds, self._campaign.key)), *seconds)
-        started_at = progress.started_at or progress.created_at
-        report = build(
-            Ending(
-                key=self._campaign.key,
-                name=self._name,
-                seed=self._request.seed,
-                speed_factor=self._request.speed_factor,
-                started_at=started_at,
-                ended_at=max(started_at, progress.ended_at or self._epoch()),
-                scenarios=self._fleet.scenarios,
-                factories=self._fleet.factories,
-                assignment=self._fleet.assignment,
-                tally=progress.tally,
-                timeline=timeline,
-                is_aborted=self._campaign.phase is Phase.ABORTED,
-                messages=tuple(progress.messages),
-                faults=tuple(progress.faults),
-                accepts_redistribution=self._request.accept_redistribution,
-                clock_offsets={each.node: self._offsets.offset(each.node) for each in self._fleet.factories},
-                environment=self._request.environment,
-            )
-        )
-        await self._tenure.commit(
-            self._campaign.phase,
-            self._epoch(),
-            seconds=seconds,
-            meters=progress.take_meters(),
-            watermarks=self._watermarks,
-            report=report,
-            aborter=self._aborter,
-        )
-        for letter in letters:
-            letter.acknowledge()
-        await self._clear_up(self._campaign.waiting_for)
-        return report
-
-    async def _give_up(self, failure: life.Failure) -> None:
-        """Nothing has started: have the factories forget it, so that they are free for the next one."""
-        await self._tenure.commit(
-            self._campaign.phase,
-            self._epoch(),
-            watermarks=self._watermarks,
-            failure_reason=failure.reason,
-            aborter=self._aborter,
-        )
-        waiting = set(self._campaign.present)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(life.CLOSING_SECONDS):
-                while waiting:
-                    event = await self._events.get()
-                    if isinstance(event, Letter):
-                        event.acknowledge()
-                        if isinstance(event.received.message, messages.Final | DirectiveIgnored):
-                            waiting.discard(event.received.source)
-        await self._clear_up(waiting)
-
-    async def _clear_up(self, silent: Collection[str]) -> None:
-        """Leave nothing behind but what is in the store, and what silent factories are still to read.
-
-        A factory that has closed the campaign removed its directives, but a head that took over may have said
-        some again.
-        """
-        key, transport = self._campaign.key, self._office.transport
-        await self._stop_finding()  # or it would reserve factories for what is over
-        try:
-            await patiently(partial(self._office.directory.release, key))
-            await transport.remove(topics.feedback(key))
-            for node in self._campaign.factories:
-                if node not in silent:
-                    await transport.remove(topics.directives(key, node))
-        except QalipsisError as error:
-            # The campaign is over and its report is kept: nothing of this may cost it.
-            _log.warning("what campaign %s has left at the broker was not removed: %s", key, error)
-
-    @property
-    def _name(self) -> str:
-        return (
-            self._request.name or ", ".join(each.name for each in self._fleet.scenarios) or self._request.key
-        )
+        return await conclusion.report(self._request, self._fleet, self._progress, self._offsets)
 
     def _own_time(self, node: str, at: float) -> float:
         """A moment of a factory's clock by this head's."""

@@ -12,6 +12,7 @@ from qalipsis.head.accounts import worker_name
 from qalipsis.head.conditions import check
 from qalipsis.head.live_view import LiveView
 from qalipsis.head.meter_series import Meter
+from qalipsis.head.redistribution import Redistribution
 from qalipsis.head.tally import Place, Tally, TallyState
 from qalipsis.metrics.snapshot import Snapshot
 from qalipsis.plan.model import ScenarioDescriptor
@@ -75,6 +76,11 @@ class Progress:
     def begin(self, name: str, minions: int) -> None:
         """The campaign is called so, and has so many minions."""
         self._live.name, self._live.minions_scheduled = name, minions
+
+    def forget_factories(self) -> None:
+        """Nothing has started, and the campaign begins anew with others: what was told is of nobody."""
+        self.tally, self._pieces = Tally(), {}
+        self.planned_s = self._live.planned_s = None
 
     def notice(self, text: str) -> None:
         """Something that who watches should know now."""
@@ -140,6 +146,20 @@ class Progress:
 
     def scenario_ended(self, at: float) -> None:
         self.ended_at = max(at, self.ended_at or at)
+
+    def tell_restarts(self, dealt: Redistribution) -> None:
+        """Say which minions of lost workers are started again, and which are not."""
+        restarted = sum(sum(each.values()) for each in dealt.restarted.values())
+        if restarted:
+            text = f"{restarted:,} minions of lost workers are started again by {', '.join(dealt.directives)}"
+            self.messages.append(Message(severity="WARN", text=text))
+            self.notice(text)
+        stranded = sum(sum(each.values()) for each in dealt.stranded.values())
+        if stranded:
+            self.warn(
+                f"{stranded:,} minions of lost workers were not started again: "
+                "no worker of their zone is left"
+            )
 
     def tell_estimates(self) -> None:
         """Say how many requests nobody has counted, and which are not even estimated."""

@@ -66,6 +66,16 @@ class Redistribution:
     stranded: dict[int, dict[str, int]] = field(default_factory=dict)
     """What nobody starts again, for no worker lives in the zone."""
 
+    @property
+    def walking(self) -> frozenset[tuple[str, str]]:
+        """Who is given something of what, as (factory, scenario)."""
+        return frozenset(
+            (factory, scenario)
+            for factory, directive in self.directives.items()
+            for takeovers in directive.takeovers.values()
+            for scenario in takeovers
+        )
+
 
 def redistribute(
     assignment: Assignment,

@@ -66,6 +66,9 @@ class Store(Protocol):
 
         None when another head's lease has not ended (by the store's own clock, never a head's), when the
         campaign is over, or when there is none.
+
+        With it, messages of campaigns that are over are forgotten whose owner's lease has ended: nobody sends
+        them any more, and factories that were to hear them are told by the reception.
         """
 
     async def renew(self, claim: Claim) -> None:

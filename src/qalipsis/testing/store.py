@@ -402,6 +402,22 @@ async def check_outgoing(store: Store) -> None:
     assert await _bodies(store, key) == []
 
 
+async def check_ownerless_outgoing(store: Store) -> None:
+    """What the last commit of a head that died then had to say is forgotten, nothing that somebody sends."""
+    over, left, owned = [(await store.create_campaign(_campaign())).key for _ in range(3)]
+    for key, state, seconds in (
+        (over, "FAILED", SHORT_LEASE_SECONDS),
+        (left, "RUNNING", SHORT_LEASE_SECONDS),
+        (owned, "FAILED", LEASE_SECONDS),
+    ):
+        claim = await _claimed(store, key, lease_seconds=seconds)
+        await store.commit(claim, Commit(state=state, at=AT, outgoing=((key, b"1"),)))
+    assert [await _bodies(store, key) for key in (over, left, owned)] == [[b"1"]] * 3
+    await asyncio.sleep(1.1 * SHORT_LEASE_SECONDS)
+    await _claimed(store, (await store.create_campaign(_campaign())).key)
+    assert [await _bodies(store, key) for key in (over, left, owned)] == [[], [b"1"], [b"1"]]
+
+
 # Zones and meters
 
 
@@ -493,6 +509,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_racing_commits,
     check_watermarks,
     check_outgoing,
+    check_ownerless_outgoing,
     check_zones,
     check_meters,
 )

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from qalipsis.config.secret import Secret
 from qalipsis.config.settings import Datasource, DatasourcePool
-from qalipsis.errors import ConfigurationError, QalipsisError, ServiceUnavailable
+from qalipsis.errors import ConfigurationError, QalipsisError, ServiceRefused, ServiceUnavailable
 from qalipsis.head.database import database as database_module
 from qalipsis.head.database import engine
 from qalipsis.head.database.database import Database, open_database
@@ -131,6 +131,39 @@ async def test_a_restarted_server_is_missed_only_while_it_is_away(
         record = await store.campaign("c-1")
         assert record is not None
         assert record.state == "DRAINING"
+
+
+async def test_a_password_that_is_changed_meanwhile_is_an_outage_that_says_so(
+    server: Datasource, guest: Datasource
+) -> None:
+    await ask(server, f'GRANT CREATE ON DATABASE "{guest.database}" TO "{guest.username}"')
+    async with open_database(guest) as database:
+        store = DatabaseStore(database)
+        await store.save_state("c-1", "RUNNING", 1.0)
+        await ask(server, f"ALTER ROLE {guest.username} PASSWORD '{SECRET}'")
+        ending = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1"
+        await ask(server, ending, guest.username)
+        reason = r"refuses the login: .*; check datasource\.username"
+        with pytest.raises(ServiceRefused, match=reason) as caught:
+            await store.save_state("c-1", "DRAINING", 2.0)
+        assert SECRET not in str(caught.value)
+        # Who starts now is refused at once, by its own settings.
+        assert isinstance(await refusal(guest), ConfigurationError)
+        await ask(server, f"ALTER ROLE {guest.username} PASSWORD 'secret of a guest'")
+        await store.save_state("c-1", "DRAINING", 2.0)
+        record = await store.campaign("c-1")
+        assert record is not None
+        assert record.state == "DRAINING"
+
+
+async def test_a_right_that_is_taken_away_meanwhile_is_an_outage_too(
+    server: Datasource, guest: Datasource
+) -> None:
+    await ask(server, f'GRANT CREATE ON DATABASE "{guest.database}" TO "{guest.username}"')
+    async with open_database(guest) as database:
+        await ask(server, f"REVOKE ALL ON qalipsis.campaign FROM {guest.username}")
+        with pytest.raises(ServiceRefused, match="lacks a right"):
+            await DatabaseStore(database).save_state("c-1", "RUNNING", 1.0)
 
 
 async def test_a_session_that_the_server_ends_costs_one_call_at_most(server: Datasource) -> None:

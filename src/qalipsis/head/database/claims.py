@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.head.campaign import TERMINAL, Phase
 from qalipsis.head.campaign_list import is_terminal
-from qalipsis.head.database import meter_table, reports, timeline
+from qalipsis.head.database import meter_table, outbox, reports, timeline
 from qalipsis.head.database.campaigns import in_state
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_CHECKPOINT, INBOX, OUTBOX
 from qalipsis.head.database.sql import from_now, insert, later
@@ -40,6 +40,7 @@ async def claim(connection: AsyncConnection, campaign: str, head: str, lease_sec
     ).one_or_none()
     if row is None:
         return None
+    await outbox.forget_ownerless(connection)
     return Claim(
         campaign=campaign, head=head, epoch=row.epoch, version=row.version, lease_seconds=lease_seconds
     )

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.config.settings import Datasource
-from qalipsis.errors import ConfigurationError
+from qalipsis.errors import ConfigurationError, ServiceRefused
 from qalipsis.head.database import migration
 from qalipsis.head.database.engine import make_engine
 from qalipsis.head.database.place import FilePlace, place_of
@@ -31,12 +31,15 @@ class Database:
         self.place = place_of(datasource, folder)
         self._engine = make_engine(datasource, self.place)
         self._seconds = datasource.pool.max_acquire_time + ANSWER_SECONDS
+        self.is_approved = False
+        """Whether it was good to work with once: what it refuses from then on may pass, as an outage does."""
 
     @asynccontextmanager
     async def transaction(self, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
         """Commits at the end of the block, or rolls back.
 
-        Raises ServiceUnavailable when the database is away or too slow, ConfigurationError when it refuses.
+        Raises ServiceUnavailable when the database is away or too slow, ConfigurationError when it refuses;
+        ServiceRefused, which is an outage, when it refuses and was good to work with before.
         """
         try:
             async with asyncio.timeout(seconds or self._seconds), self._engine.begin() as connection:
@@ -45,6 +48,9 @@ class Database:
             explained = explain(error, self.place)
             if explained is None:
                 raise
+            if self.is_approved and isinstance(explained, ConfigurationError):
+                # Somebody has changed a password or a right: a head must not end for it, with its campaigns.
+                raise ServiceRefused(str(explained)) from error
             raise explained from error
 
     async def revision(self) -> str | None:
@@ -120,6 +126,7 @@ async def open_database(
             await database.upgrade()
         else:
             await database.check_current()
+        database.is_approved = True
         yield database
     finally:
         await database.aclose()

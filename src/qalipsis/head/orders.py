@@ -1,0 +1,28 @@
+"""What the factories of a campaign are told of their part in it."""
+
+from __future__ import annotations
+
+from qalipsis.cluster.messages import AssignFactory, DeclareMinions
+from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.fleet import Fleet
+
+
+def part_of(node: str, fleet: Fleet, request: CampaignRequest) -> AssignFactory:
+    """One factory's place in the fleet."""
+    return AssignFactory(
+        campaign=request.key,
+        zones=tuple(fleet.assignment.zones.values()),
+        first_worker=fleet.assignment.first_worker[node],
+        seed=request.seed,
+        speed_factor=request.speed_factor,
+    )
+
+
+def minions_of(fleet: Fleet, request: CampaignRequest) -> DeclareMinions:
+    """The minions of the whole fleet, from which each worker derives its own."""
+    requested = request.scenarios
+    return DeclareMinions(
+        minions=fleet.assignment.minions,
+        shares=fleet.assignment.shares,
+        profiles={name: each.profile for name, each in requested.items() if each.profile is not None},
+    )
