@@ -123,7 +123,9 @@ class GracefulShutdown:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Factory:
     node_id: Annotated[
-        str | None, TEXT, "Name of this factory, no other has it; unset: the name of the machine."
+        str | None,
+        TEXT,
+        "Name of this factory, no other has it; unset: the one in `metadata-path`, or of the machine.",
     ] = None
     zone: Annotated[str | None, TEXT, "Key of the zone this factory belongs to."] = None
     tags: Annotated[
@@ -141,7 +143,11 @@ class Factory:
         whole(1),
         "Campaigns this factory works for at once, with `factory.workers` for each; `qalipsis run` has one.",
     ] = 1
-    metadata_path: Annotated[str | None, TEXT, "Folder where the factory keeps its identity."] = None
+    metadata_path: Annotated[
+        str | None,
+        TEXT,
+        "Folder where the factory keeps its name: made once, and used again after each restart.",
+    ] = None
     handshake: Handshake = Handshake()
     graceful_shutdown: GracefulShutdown = GracefulShutdown()
 
