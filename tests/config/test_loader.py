@@ -325,6 +325,17 @@ def test_a_wrong_environment_variable_is_named(tmp_path: Path) -> None:
     assert message.startswith("environment variable SERVER_PORT: server.port cannot be 'tcp://10.0.0.1:80'")
 
 
+def test_times_that_are_too_long_together_are_refused(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "factory.graceful-shutdown:\n  scenario: 14s\n")
+    assert (
+        "qalipsis.yml:2: factory.graceful-shutdown.minion and factory.graceful-shutdown.scenario are 16 "
+        "together, which is more than 15"
+    ) in message
+    assert "a head waits 20 s for the accounts of a factory" in message
+    load_in = load(tmp_path, {}, overrides=("factory.graceful-shutdown.minion=1s",))
+    assert load_in.settings.factory.graceful_shutdown.scenario == 14.0
+
+
 def test_bounds_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, "datasource.pool.min: 30\n")
     assert "qalipsis.yml:1: datasource.pool.min (30) is greater than datasource.pool.max (20)" in message

@@ -11,7 +11,7 @@ from typing import Any
 from qalipsis.config.keys import Words, below, nearest, words
 from qalipsis.config.placeholders import Resolver, Unresolvable
 from qalipsis.config.secret import HIDDEN, Secret, is_secret, without_password
-from qalipsis.config.settings import IN_ORDER, Setting, Settings, build, every_setting
+from qalipsis.config.settings import AT_MOST_TOGETHER, IN_ORDER, Setting, Settings, build, every_setting
 from qalipsis.config.sources import (
     Entries,
     Entry,
@@ -128,6 +128,7 @@ class _Reader:
             if setting.form.is_table and (table := self._table(setting)):
                 found[setting.path] = table
         self._check_order(found)
+        self._check_sums(found)
         return found
 
     def unclaimed(self) -> tuple[Entry, ...]:
@@ -160,6 +161,20 @@ class _Reader:
                 hint = f"raise {high_key}, or lower {low_key}"
                 self.mistakes.append(
                     entry.place.mistake(f"{low_key} ({least:g}) is greater than {high_key} ({most:g})", hint)
+                )
+
+    def _check_sums(self, found: Mapping[tuple[str, ...], Any]) -> None:
+        by_key = {setting.key: setting for setting in every_setting()}
+        for keys, most, reason in AT_MOST_TOGETHER:
+            total = sum(found.get(by_key[key].path, by_key[key].default) for key in keys)
+            entries = [self._resolver.find(words(key)) for key in keys]
+            entry = next((each for each in entries if each is not None), None)
+            if total > most and entry is not None:
+                self.mistakes.append(
+                    entry.place.mistake(
+                        f"{' and '.join(keys)} are {total:g} together, which is more than {most:g}",
+                        f"lower one of them: {reason}",
+                    )
                 )
 
     def _table(self, setting: Setting) -> dict[str, Any]:

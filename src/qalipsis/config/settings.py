@@ -115,9 +115,15 @@ class Handshake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GracefulShutdown:
-    minion: Annotated[float, DURATION, "Time a minion gets to end after a stop."] = 2.0
-    scenario: Annotated[float, DURATION, "Time a scenario gets to end after a stop."] = 10.0
-    campaign: Annotated[float, DURATION, "Time a campaign gets to end after a stop."] = 30.0
+    minion: Annotated[
+        float, DURATION, "Time that interrupted minions get to clean up when a campaign is closed."
+    ] = 2.0
+    scenario: Annotated[
+        float, DURATION, "Time that each scenario then gets to close its sources and steps."
+    ] = 10.0
+    campaign: Annotated[
+        float, DURATION, "Time that running passes get to end after a soft stop, before they are interrupted."
+    ] = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +330,15 @@ IN_ORDER = (
     ),
 )
 """Settings of which the first must not be greater than the second."""
+
+AT_MOST_TOGETHER = (
+    (
+        ("factory.graceful-shutdown.minion", "factory.graceful-shutdown.scenario"),
+        15.0,
+        "a head waits 20 s for the accounts of a factory",
+    ),
+)
+"""Settings whose sum has a limit, and why."""
 
 
 @cache
