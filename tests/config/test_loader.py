@@ -325,6 +325,18 @@ def test_a_wrong_environment_variable_is_named(tmp_path: Path) -> None:
     assert message.startswith("environment variable SERVER_PORT: server.port cannot be 'tcp://10.0.0.1:80'")
 
 
+def test_exports_that_would_go_nowhere_are_refused(tmp_path: Path) -> None:
+    targets = "events.export.elastic.url: http://x\nmeters.export.influx.url: http://x\n"
+    assert configure(tmp_path, targets).settings.events.export.targets
+    assert configure(tmp_path, "events.export.enabled: true").settings.events.export.enabled
+    message = refusal(tmp_path, f"{targets}events.export.enabled: true\nmeters.export.enabled: true\n")
+    assert "qalipsis.yml:1: events.export.elastic.url: this version has no targets" in message
+    assert "events are written to the log qalipsis.events" in message
+    assert "qalipsis.yml:4: meters.export: this version has no targets" in message
+    assert "time series of the REST API" in message
+    assert "meters.export" in refusal(tmp_path, environment={"METERS_EXPORT_ENABLED": "true"})
+
+
 def test_times_that_are_too_long_together_are_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, "factory.graceful-shutdown:\n  scenario: 14s\n")
     assert (

@@ -16,11 +16,14 @@ from qalipsis.cli.arguments import Command, HelpShown
 from qalipsis.cli.exit_codes import ExitCode, of_error
 from qalipsis.errors import QalipsisError
 
+BESIDE_OTHERS = "usable cores less one"
+
 
 def _run(parser: argparse.ArgumentParser) -> None:
     arguments.add_paths(parser)
     arguments.add_selection(parser)
     arguments.add_configuration(parser)
+    arguments.add_workers(parser, BESIDE_OTHERS)
     arguments.add_campaign(parser)
     arguments.add_debug(parser)
 
@@ -53,9 +56,7 @@ def _head(parser: argparse.ArgumentParser) -> None:
 def _factory(parser: argparse.ArgumentParser) -> None:
     arguments.add_paths(parser)
     arguments.add_configuration(parser)
-    parser.add_argument(
-        "--workers", metavar="N", help="worker processes; default: usable cores; 0: this process"
-    )
+    arguments.add_workers(parser, "usable cores")
     stays = parser.add_mutually_exclusive_group()
     stays.add_argument("--persistent", action="store_true", help="stay for any number of campaigns (default)")
     stays.add_argument("--transient", action="store_true", help="end after the first campaign")
@@ -80,6 +81,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
 
 def _demo(parser: argparse.ArgumentParser) -> None:
     arguments.add_configuration(parser)
+    arguments.add_workers(parser, BESIDE_OTHERS)
     arguments.add_campaign(parser)
     arguments.add_debug(parser)
 

@@ -129,6 +129,7 @@ class _Reader:
                 found[setting.path] = table
         self._check_order(found)
         self._check_sums(found)
+        self._check_targets(found)
         return found
 
     def unclaimed(self) -> tuple[Entry, ...]:
@@ -176,6 +177,21 @@ class _Reader:
                         f"lower one of them: {reason}",
                     )
                 )
+
+    def _check_targets(self, found: Mapping[tuple[str, ...], Any]) -> None:
+        """Nobody is to find out after a campaign that its events and meters went nowhere."""
+        if found.get(("meters", "export", "enabled")) and (entry := self._find("meters.export.enabled")):
+            hint = "leave it out; the store has the meters of each second, as time series of the REST API"
+            self.mistakes.append(entry.place.mistake("meters.export: this version has no targets", hint))
+        if not found.get(("events", "export", "enabled")):
+            return
+        for key in found.get(("events", "export", "targets"), {}):
+            if entry := self._find(f"events.export.{key}"):
+                hint = "leave it out; events are written to the log qalipsis.events"
+                self.mistakes.append(entry.place.mistake(f"{entry.key}: this version has no targets", hint))
+
+    def _find(self, key: str) -> Entry | None:
+        return self._resolver.find(words(key))
 
     def _table(self, setting: Setting) -> dict[str, Any]:
         prefix = words(setting.key)

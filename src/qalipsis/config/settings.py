@@ -39,7 +39,7 @@ class Cors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    port: Annotated[int, whole(0, 65535), "Port of the REST API and the GUI; 0 picks a free one."] = 8400
+    port: Annotated[int, whole(0, 65535), "Port of the REST API; 0 picks a free one."] = 8400
     host: Annotated[
         str | None, TEXT, "Address the head listens on; unset: `127.0.0.1` standalone, `0.0.0.0` for a head."
     ] = None
@@ -135,9 +135,11 @@ class Factory:
     ] = None
     zone: Annotated[str | None, TEXT, "Key of the zone this factory belongs to."] = None
     tags: Annotated[
-        Mapping[str, str], table_of(TEXT), "Tags added to everything this factory measures, one key each."
+        Mapping[str, str], table_of(TEXT), "Tags that the REST API shows with this factory, one key each."
     ] = field(default_factory=dict)
-    tenant: Annotated[str | None, TEXT, "Tenant this factory works for."] = None
+    tenant: Annotated[
+        str | None, TEXT, "Tenant that this factory tells the heads; they do not keep tenants apart yet."
+    ] = None
     workers: Annotated[
         int | None,
         WORKERS,
@@ -186,7 +188,7 @@ class CampaignConfiguration:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     name: Annotated[str | None, TEXT, "Name of the campaign; unset: one is made from its scenarios."] = None
-    required_factories: Annotated[int, whole(1), "Factories to wait for before an automatic start."] = 1
+    required_factories: Annotated[int, whole(1), "Factories that a head waits for before a campaign starts, at least."] = 1
     minions_count_per_scenario: Annotated[
         int | None, whole(1), "Minions of each scenario, instead of what the scenario says."
     ] = None
@@ -241,11 +243,11 @@ class ReportSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsExport:
-    enabled: Annotated[
-        bool, SWITCH, "Write events to the log `qalipsis.events`, and send them to the targets below."
-    ] = False
+    enabled: Annotated[bool, SWITCH, "Write events to the log `qalipsis.events`."] = False
     targets: Annotated[
-        Mapping[str, str | Secret], rest_of(TEXT), "Settings of each target, `<target>.<setting>`."
+        Mapping[str, str | Secret],
+        rest_of(TEXT),
+        "Settings of targets, of which there are none yet.",
     ] = field(default_factory=dict)
 
 
@@ -262,10 +264,10 @@ class Events:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetersExport:
-    enabled: Annotated[bool, SWITCH, "Send meters to the targets below."] = False
-    campaign_step: Annotated[float, DURATION, "Time between two snapshots sent to the targets."] = 1.0
+    enabled: Annotated[bool, SWITCH, "Send meters to targets, of which there are none yet."] = False
+    campaign_step: Annotated[float, DURATION, "Time between two snapshots sent to targets."] = 1.0
     targets: Annotated[
-        Mapping[str, str | Secret], rest_of(TEXT), "Settings of each target, `<target>.<setting>`."
+        Mapping[str, str | Secret], rest_of(TEXT), "Settings of targets, of which there are none yet."
     ] = field(default_factory=dict)
 
 
