@@ -25,31 +25,26 @@ def _run(parser: argparse.ArgumentParser) -> None:
     arguments.add_configuration(parser)
     arguments.add_workers(parser, BESIDE_OTHERS)
     arguments.add_campaign(parser)
+    arguments.add_seed(parser)
     arguments.add_debug(parser)
 
 
 def _standalone(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-a", "--autostart", action="store_true", help="run one campaign at once, without a REST API"
-    )
-    parser.add_argument(
-        "--insecure", action="store_true", help="need no API key, even on an address that others reach"
-    )
-    _run(parser)
+    arguments.add_paths(parser)
+    arguments.add_autostart(parser, "run one campaign at once, without a REST API")
+    arguments.add_configuration(parser)
+    arguments.add_workers(parser, BESIDE_OTHERS)
+    arguments.add_seed(parser)
+    arguments.add_debug(parser)
 
 
 def _head(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "-a",
-        "--autostart",
-        action="store_true",
-        help="run one campaign as soon as campaign.required-factories have come, then end them and this",
+    arguments.add_autostart(
+        parser,
+        "run one campaign as soon as campaign.required-factories have come, then end them and this",
     )
-    add("--insecure", action="store_true", help="need no API key, even on an address that others reach")
-    arguments.add_selection(parser)
     arguments.add_configuration(parser)
-    arguments.add_campaign(parser)
+    arguments.add_seed(parser)
     arguments.add_debug(parser)
 
 
@@ -83,6 +78,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     arguments.add_configuration(parser)
     arguments.add_workers(parser, BESIDE_OTHERS)
     arguments.add_campaign(parser)
+    arguments.add_seed(parser)
     arguments.add_debug(parser)
 
 

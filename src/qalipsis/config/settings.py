@@ -110,7 +110,9 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handshake:
-    timeout: Annotated[float, DURATION, "Longest wait for the head to accept a factory."] = 30.0
+    timeout: Annotated[
+        float, DURATION, "Longest wait of a factory for a head, and of `head --autostart` for its factories."
+    ] = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +190,9 @@ class CampaignConfiguration:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     name: Annotated[str | None, TEXT, "Name of the campaign; unset: one is made from its scenarios."] = None
-    required_factories: Annotated[int, whole(1), "Factories that a head waits for before a campaign starts, at least."] = 1
+    required_factories: Annotated[
+        int, whole(1), "Factories that a head waits for before a campaign starts, at least."
+    ] = 1
     minions_count_per_scenario: Annotated[
         int | None, whole(1), "Minions of each scenario, instead of what the scenario says."
     ] = None
