@@ -113,6 +113,10 @@ def test_broken_scenarios_are_told_before_any_head_is_asked(redis_server: Redis,
         ("streaming.platform: redis", "redis.uri is not set"),
         ("streaming.platform: kafka", "high-load cluster"),
         ("redis.uri: redis://127.0.0.1:1\nfactory.node-id: 'a{b}'", "factory.node-id 'a{b}' should be"),
+        (
+            "redis.uri: redis://127.0.0.1:1\nfactory.metadata-path: shop.py",
+            "shop.py/node-id: the identity of this factory cannot be kept there",
+        ),
     ],
 )
 def test_a_configuration_without_a_way_to_the_heads_is_told(tmp_path: Path, line: str, told: str) -> None:

@@ -325,6 +325,29 @@ def test_a_wrong_environment_variable_is_named(tmp_path: Path) -> None:
     assert message.startswith("environment variable SERVER_PORT: server.port cannot be 'tcp://10.0.0.1:80'")
 
 
+def test_exports_that_would_go_nowhere_are_refused(tmp_path: Path) -> None:
+    targets = "events.export.elastic.url: http://x\nmeters.export.influx.url: http://x\n"
+    assert configure(tmp_path, targets).settings.events.export.targets
+    assert configure(tmp_path, "events.export.enabled: true").settings.events.export.enabled
+    message = refusal(tmp_path, f"{targets}events.export.enabled: true\nmeters.export.enabled: true\n")
+    assert "qalipsis.yml:1: events.export.elastic.url: this version has no targets" in message
+    assert "events are written to the log qalipsis.events" in message
+    assert "qalipsis.yml:4: meters.export: this version has no targets" in message
+    assert "time series of the REST API" in message
+    assert "meters.export" in refusal(tmp_path, environment={"METERS_EXPORT_ENABLED": "true"})
+
+
+def test_times_that_are_too_long_together_are_refused(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "factory.graceful-shutdown:\n  scenario: 14s\n")
+    assert (
+        "qalipsis.yml:2: factory.graceful-shutdown.minion and factory.graceful-shutdown.scenario are 16 "
+        "together, which is more than 15"
+    ) in message
+    assert "a head waits 20 s for the accounts of a factory" in message
+    load_in = load(tmp_path, {}, overrides=("factory.graceful-shutdown.minion=1s",))
+    assert load_in.settings.factory.graceful_shutdown.scenario == 14.0
+
+
 def test_bounds_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, "datasource.pool.min: 30\n")
     assert "qalipsis.yml:1: datasource.pool.min (30) is greater than datasource.pool.max (20)" in message

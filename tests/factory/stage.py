@@ -31,6 +31,7 @@ from qalipsis.cluster.messages import (
 )
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.transport import Delivery
+from qalipsis.config.settings import GracefulShutdown
 from qalipsis.engine.runner import WorkerEngine
 from qalipsis.errors import TransportClosed
 from qalipsis.factory.kit import Kit
@@ -161,7 +162,7 @@ class Stage:
             Identity(node=NODE, incarnation=7, zone="eu", tenant="acme", tags={"rack": "3"}),
             2,
             partial(WorkerTask, kit=kit),
-            grace_seconds=options.pop("grace_seconds", 5.0),
+            grace=options.pop("grace", GracefulShutdown(campaign=5.0)),
             **options,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from qalipsis.cluster.messages import (
     WarmUp,
     WorkerState,
 )
+from qalipsis.config.settings import GracefulShutdown
 from qalipsis.factory import engagement
 from qalipsis.metrics.ledger import Slot
 
@@ -119,6 +121,44 @@ def test_a_worker_that_died_is_replaced_for_the_next_campaign(tmp_path: Path) ->
             await stage.is_told(ScenarioEnded, "c-2")
             await stage.answer(await stage.direct(CloseCampaign(), "c-2"))
             assert total(await stage.is_told(Final, "c-2"), Slot.MINIONS_COMPLETED) == 4
+
+    play(test())
+
+
+STUBBORN = """
+    import asyncio
+    from qalipsis import journey
+
+    @journey("walk", minions=4)
+    async def walk(minion):
+        for _ in range(20):
+            try:
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                pass
+"""
+
+
+def test_a_worker_in_which_something_does_not_end_is_replaced_for_the_next_campaign(tmp_path: Path) -> None:
+    async def test() -> None:
+        stage = Stage(tmp_path, grace=GracefulShutdown(minion=3.0, scenario=1.0))
+        stage.file.write_text(dedent(STUBBORN))
+        async with stage:
+            await stage.accept()
+            await stage.assign("c-1")
+            await asyncio.sleep(2)
+            before = stage.session._seats[0].supervisor._handles
+            await stage.answer(await stage.direct(AbortCampaign()))
+            began = stage.clock.now()
+            await stage.answer(await stage.direct(CloseCampaign()))
+            assert stage.clock.now() - began == pytest.approx(3.0, abs=0.1)
+            assert total(await stage.is_told(Final), Slot.MINIONS_ABORTED) == 4
+            assert Fault not in stage.kinds()
+            await asyncio.sleep(0.1)
+            assert {handle.lost for handle in before} == {"left 2 things of a campaign behind and was killed"}
+            await stage.assign("c-2")
+            await stage.answer(await stage.direct(CloseCampaign(), "c-2"))
+            assert len((await stage.is_told(Final, "c-2")).ledgers) == 2
 
     play(test())
 

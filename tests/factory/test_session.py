@@ -22,6 +22,7 @@ from qalipsis.cluster.messages import (
     ScenarioEnded,
     Shutdown,
 )
+from qalipsis.config.settings import GracefulShutdown
 from qalipsis.errors import FactoryRefused, ServiceUnavailable, TransportClosed
 from qalipsis.metrics.ledger import Slot
 
@@ -172,7 +173,7 @@ def test_a_campaign_is_ended_before_the_factory(tmp_path: Path, is_hard: bool) -
 
 def test_passes_that_end_within_the_grace_are_not_interrupted(tmp_path: Path) -> None:
     async def test() -> None:
-        async with Stage(tmp_path, grace_seconds=200_000.0) as stage:
+        async with Stage(tmp_path, grace=GracefulShutdown(campaign=200_000.0)) as stage:
             await stage.accept()
             await stage.assign(scenario="quick")
             await stage.is_told(ScenarioEnded)
@@ -186,7 +187,7 @@ def test_passes_that_end_within_the_grace_are_not_interrupted(tmp_path: Path) ->
 
 def test_a_second_request_hurries_a_soft_end(tmp_path: Path) -> None:
     async def test() -> None:
-        async with Stage(tmp_path, grace_seconds=1e6) as stage:
+        async with Stage(tmp_path, grace=GracefulShutdown(campaign=1e6)) as stage:
             await stage.accept()
             await stage.assign()
             await asyncio.sleep(3)

@@ -13,6 +13,7 @@ from typing import Any
 from qalipsis.cluster.accompanied import accompanied
 from qalipsis.cluster.memory import MemoryTransport
 from qalipsis.cluster.transport import Transport
+from qalipsis.config.settings import GracefulShutdown
 from qalipsis.engine.runner import WorkerEngine
 from qalipsis.errors import QalipsisError, TransportClosed
 from qalipsis.factory.kit import Kit
@@ -192,7 +193,7 @@ class Factory:
             Identity(node=self.name, incarnation=world.next_number(), zone=self.zone),
             self.workers,
             partial(WorkerMachine, world, self),
-            grace_seconds=1.0,
+            grace=GracefulShutdown(campaign=1.0),
         )
         try:
             await session.load(["simulated.py"], {})

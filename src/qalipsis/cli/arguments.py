@@ -18,6 +18,10 @@ EXIT_CODES = """exit codes:
     VALID, nothing failed"""
 
 
+Options = argparse.ArgumentParser | argparse._ArgumentGroup
+"""What arguments are added to."""
+
+
 class UsageError(ConfigurationError):
     """A command line that cannot be understood."""
 
@@ -120,7 +124,7 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
+def add_selection(parser: Options) -> None:
     parser.add_argument(
         "-s",
         "--scenarios",
@@ -141,19 +145,48 @@ OPTION_KEYS = {
 """Options that are a short way to set a configuration key."""
 
 
-def add_campaign(parser: argparse.ArgumentParser) -> None:
+def add_workers(parser: argparse.ArgumentParser, usual: str) -> None:
+    parser.add_argument("--workers", metavar="N", help=f"worker processes; default: {usual}; 0: this process")
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", metavar="N", help="seed of everything random, to repeat a campaign")
+
+
+def add_autostart(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """A server, or with --autostart the one campaign that the options of the group are about."""
+    parser.add_argument("-a", "--autostart", action="store_true", help=meaning)
+    parser.add_argument(
+        "--insecure", action="store_true", help="need no API key, even on an address that others reach"
+    )
+    group = parser.add_argument_group("with --autostart")
+    add_selection(group)
+    add_campaign(group)
+
+
+def add_campaign(parser: Options) -> None:
     add = parser.add_argument
     add("--name", metavar="TEXT", help="name of the campaign")
-    add(
-        "--workers",
-        metavar="N",
-        help="worker processes; default: usable cores less one; 0: this process",
-    )
     add("--minions-factor", metavar="X", help="multiply the minions of each scenario")
     add("--speed-factor", metavar="X", help="run the profiles so much faster")
-    add("--seed", metavar="N", help="seed of everything random, to repeat a campaign")
     add("--report-dir", metavar="DIR", help="where the reports go; default: reports/<campaign key>")
     add("--no-live", action="store_true", help="show nothing while the campaign runs")
+
+
+OF_A_CAMPAIGN = ("scenarios", "name", "minions_factor", "speed_factor", "report_dir", "no_live")
+"""What each campaign of the REST API says for itself. A `--seed` is that of all of them."""
+
+
+def check_autostart(options: argparse.Namespace) -> None:
+    """Refuse options that have no meaning with, or without, --autostart."""
+    if options.autostart and options.insecure:
+        raise UsageError("--insecure belongs to the REST API, which --autostart does without: leave it out")
+    for name in OF_A_CAMPAIGN:
+        if not options.autostart and getattr(options, name) not in (None, False, []):
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--{option} belongs to --autostart: over the REST API, each campaign says what it runs"
+            )
 
 
 def overrides(options: argparse.Namespace) -> tuple[str, ...]:

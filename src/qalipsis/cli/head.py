@@ -8,7 +8,6 @@ import sys
 from typing import Final
 
 from qalipsis.cli import arguments
-from qalipsis.cli.arguments import UsageError
 from qalipsis.cli.exit_codes import ExitCode
 from qalipsis.cli.interruption import interruption
 from qalipsis.cli.loop import run_on_a_loop
@@ -32,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 def head(options: argparse.Namespace) -> int:
     """Serve the REST API until Ctrl-C; with --autostart run one campaign and return its exit code."""
+    arguments.check_autostart(options)
     configuration = load(overrides=arguments.overrides(options))
     settings = configuration.settings
     # A live view tells more, and would be torn by lines between.
@@ -40,12 +40,6 @@ def head(options: argparse.Namespace) -> int:
     _warn_of_unknown_keys(configuration)
     if options.autostart:
         return _autostart(settings, options)
-    for name in ("scenarios", "report_dir"):
-        if getattr(options, name):
-            option = name.replace("_", "-")
-            raise UsageError(
-                f"--{option} belongs to --autostart: over the REST API, each campaign says what it runs"
-            )
     run_on_a_loop(_serve(settings, options.insecure))
     return ExitCode.SUCCESSFUL
 

@@ -16,46 +16,42 @@ from qalipsis.cli.arguments import Command, HelpShown
 from qalipsis.cli.exit_codes import ExitCode, of_error
 from qalipsis.errors import QalipsisError
 
+BESIDE_OTHERS = "usable cores less one"
+
 
 def _run(parser: argparse.ArgumentParser) -> None:
     arguments.add_paths(parser)
     arguments.add_selection(parser)
     arguments.add_configuration(parser)
+    arguments.add_workers(parser, BESIDE_OTHERS)
     arguments.add_campaign(parser)
+    arguments.add_seed(parser)
     arguments.add_debug(parser)
 
 
 def _standalone(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-a", "--autostart", action="store_true", help="run one campaign at once, without a REST API"
-    )
-    parser.add_argument(
-        "--insecure", action="store_true", help="need no API key, even on an address that others reach"
-    )
-    _run(parser)
+    arguments.add_paths(parser)
+    arguments.add_autostart(parser, "run one campaign at once, without a REST API")
+    arguments.add_configuration(parser)
+    arguments.add_workers(parser, BESIDE_OTHERS)
+    arguments.add_seed(parser)
+    arguments.add_debug(parser)
 
 
 def _head(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "-a",
-        "--autostart",
-        action="store_true",
-        help="run one campaign as soon as campaign.required-factories have come, then end them and this",
+    arguments.add_autostart(
+        parser,
+        "run one campaign as soon as campaign.required-factories have come, then end them and this",
     )
-    add("--insecure", action="store_true", help="need no API key, even on an address that others reach")
-    arguments.add_selection(parser)
     arguments.add_configuration(parser)
-    arguments.add_campaign(parser)
+    arguments.add_seed(parser)
     arguments.add_debug(parser)
 
 
 def _factory(parser: argparse.ArgumentParser) -> None:
     arguments.add_paths(parser)
     arguments.add_configuration(parser)
-    parser.add_argument(
-        "--workers", metavar="N", help="worker processes; default: usable cores; 0: this process"
-    )
+    arguments.add_workers(parser, "usable cores")
     stays = parser.add_mutually_exclusive_group()
     stays.add_argument("--persistent", action="store_true", help="stay for any number of campaigns (default)")
     stays.add_argument("--transient", action="store_true", help="end after the first campaign")
@@ -80,7 +76,9 @@ def _report(parser: argparse.ArgumentParser) -> None:
 
 def _demo(parser: argparse.ArgumentParser) -> None:
     arguments.add_configuration(parser)
+    arguments.add_workers(parser, BESIDE_OTHERS)
     arguments.add_campaign(parser)
+    arguments.add_seed(parser)
     arguments.add_debug(parser)
 
 

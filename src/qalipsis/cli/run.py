@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qalipsis.cli import arguments
-from qalipsis.cli.arguments import UsageError
 from qalipsis.cli.exit_codes import of_report
 from qalipsis.cli.interruption import interruption
 from qalipsis.cli.loop import run_on_a_loop
@@ -35,14 +34,9 @@ def run(options: argparse.Namespace) -> int:
 
 def standalone(options: argparse.Namespace) -> int:
     """With --autostart as `run`, and otherwise a REST API through which campaigns are started."""
+    arguments.check_autostart(options)
     if options.autostart:
         return run(options)
-    for name in ("scenarios", "report_dir"):
-        if getattr(options, name):
-            option = name.replace("_", "-")
-            raise UsageError(
-                f"--{option} belongs to --autostart: over the REST API, each campaign says what it runs"
-            )
     # What a server needs is an extra, and slow to import.
     from qalipsis.cli.serve import serve
 

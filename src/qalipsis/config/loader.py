@@ -11,7 +11,7 @@ from typing import Any
 from qalipsis.config.keys import Words, below, nearest, words
 from qalipsis.config.placeholders import Resolver, Unresolvable
 from qalipsis.config.secret import HIDDEN, Secret, is_secret, without_password
-from qalipsis.config.settings import IN_ORDER, Setting, Settings, build, every_setting
+from qalipsis.config.settings import AT_MOST_TOGETHER, IN_ORDER, Setting, Settings, build, every_setting
 from qalipsis.config.sources import (
     Entries,
     Entry,
@@ -128,6 +128,8 @@ class _Reader:
             if setting.form.is_table and (table := self._table(setting)):
                 found[setting.path] = table
         self._check_order(found)
+        self._check_sums(found)
+        self._check_targets(found)
         return found
 
     def unclaimed(self) -> tuple[Entry, ...]:
@@ -161,6 +163,35 @@ class _Reader:
                 self.mistakes.append(
                     entry.place.mistake(f"{low_key} ({least:g}) is greater than {high_key} ({most:g})", hint)
                 )
+
+    def _check_sums(self, found: Mapping[tuple[str, ...], Any]) -> None:
+        by_key = {setting.key: setting for setting in every_setting()}
+        for keys, most, reason in AT_MOST_TOGETHER:
+            total = sum(found.get(by_key[key].path, by_key[key].default) for key in keys)
+            entries = [self._resolver.find(words(key)) for key in keys]
+            entry = next((each for each in entries if each is not None), None)
+            if total > most and entry is not None:
+                self.mistakes.append(
+                    entry.place.mistake(
+                        f"{' and '.join(keys)} are {total:g} together, which is more than {most:g}",
+                        f"lower one of them: {reason}",
+                    )
+                )
+
+    def _check_targets(self, found: Mapping[tuple[str, ...], Any]) -> None:
+        """Nobody is to find out after a campaign that its events and meters went nowhere."""
+        if found.get(("meters", "export", "enabled")) and (entry := self._find("meters.export.enabled")):
+            hint = "leave it out; the store has the meters of each second, as time series of the REST API"
+            self.mistakes.append(entry.place.mistake("meters.export: this version has no targets", hint))
+        if not found.get(("events", "export", "enabled")):
+            return
+        for key in found.get(("events", "export", "targets"), {}):
+            if entry := self._find(f"events.export.{key}"):
+                hint = "leave it out; events are written to the log qalipsis.events"
+                self.mistakes.append(entry.place.mistake(f"{entry.key}: this version has no targets", hint))
+
+    def _find(self, key: str) -> Entry | None:
+        return self._resolver.find(words(key))
 
     def _table(self, setting: Setting) -> dict[str, Any]:
         prefix = words(setting.key)

@@ -39,7 +39,7 @@ class Cors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    port: Annotated[int, whole(0, 65535), "Port of the REST API and the GUI; 0 picks a free one."] = 8400
+    port: Annotated[int, whole(0, 65535), "Port of the REST API; 0 picks a free one."] = 8400
     host: Annotated[
         str | None, TEXT, "Address the head listens on; unset: `127.0.0.1` standalone, `0.0.0.0` for a head."
     ] = None
@@ -110,26 +110,38 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handshake:
-    timeout: Annotated[float, DURATION, "Longest wait for the head to accept a factory."] = 30.0
+    timeout: Annotated[
+        float, DURATION, "Longest wait of a factory for a head, and of `head --autostart` for its factories."
+    ] = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GracefulShutdown:
-    minion: Annotated[float, DURATION, "Time a minion gets to end after a stop."] = 2.0
-    scenario: Annotated[float, DURATION, "Time a scenario gets to end after a stop."] = 10.0
-    campaign: Annotated[float, DURATION, "Time a campaign gets to end after a stop."] = 30.0
+    minion: Annotated[
+        float, DURATION, "Time that interrupted minions get to clean up when a campaign is closed."
+    ] = 2.0
+    scenario: Annotated[
+        float, DURATION, "Time that each scenario then gets to close its sources and steps."
+    ] = 10.0
+    campaign: Annotated[
+        float, DURATION, "Time that running passes get to end after a soft stop, before they are interrupted."
+    ] = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Factory:
     node_id: Annotated[
-        str | None, TEXT, "Name of this factory, no other has it; unset: the name of the machine."
+        str | None,
+        TEXT,
+        "Name of this factory, no other has it; unset: the one in `metadata-path`, or of the machine.",
     ] = None
     zone: Annotated[str | None, TEXT, "Key of the zone this factory belongs to."] = None
     tags: Annotated[
-        Mapping[str, str], table_of(TEXT), "Tags added to everything this factory measures, one key each."
+        Mapping[str, str], table_of(TEXT), "Tags that the REST API shows with this factory, one key each."
     ] = field(default_factory=dict)
-    tenant: Annotated[str | None, TEXT, "Tenant this factory works for."] = None
+    tenant: Annotated[
+        str | None, TEXT, "Tenant that this factory tells the heads; they do not keep tenants apart yet."
+    ] = None
     workers: Annotated[
         int | None,
         WORKERS,
@@ -141,7 +153,11 @@ class Factory:
         whole(1),
         "Campaigns this factory works for at once, with `factory.workers` for each; `qalipsis run` has one.",
     ] = 1
-    metadata_path: Annotated[str | None, TEXT, "Folder where the factory keeps its identity."] = None
+    metadata_path: Annotated[
+        str | None,
+        TEXT,
+        "Folder where the factory keeps its name: made once, and used again after each restart.",
+    ] = None
     handshake: Handshake = Handshake()
     graceful_shutdown: GracefulShutdown = GracefulShutdown()
 
@@ -174,7 +190,9 @@ class CampaignConfiguration:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     name: Annotated[str | None, TEXT, "Name of the campaign; unset: one is made from its scenarios."] = None
-    required_factories: Annotated[int, whole(1), "Factories to wait for before an automatic start."] = 1
+    required_factories: Annotated[
+        int, whole(1), "Factories that a head waits for before a campaign starts, at least."
+    ] = 1
     minions_count_per_scenario: Annotated[
         int | None, whole(1), "Minions of each scenario, instead of what the scenario says."
     ] = None
@@ -229,11 +247,11 @@ class ReportSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsExport:
-    enabled: Annotated[
-        bool, SWITCH, "Write events to the log `qalipsis.events`, and send them to the targets below."
-    ] = False
+    enabled: Annotated[bool, SWITCH, "Write events to the log `qalipsis.events`."] = False
     targets: Annotated[
-        Mapping[str, str | Secret], rest_of(TEXT), "Settings of each target, `<target>.<setting>`."
+        Mapping[str, str | Secret],
+        rest_of(TEXT),
+        "Settings of targets, of which there are none yet.",
     ] = field(default_factory=dict)
 
 
@@ -250,10 +268,10 @@ class Events:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetersExport:
-    enabled: Annotated[bool, SWITCH, "Send meters to the targets below."] = False
-    campaign_step: Annotated[float, DURATION, "Time between two snapshots sent to the targets."] = 1.0
+    enabled: Annotated[bool, SWITCH, "Send meters to targets, of which there are none yet."] = False
+    campaign_step: Annotated[float, DURATION, "Time between two snapshots sent to targets."] = 1.0
     targets: Annotated[
-        Mapping[str, str | Secret], rest_of(TEXT), "Settings of each target, `<target>.<setting>`."
+        Mapping[str, str | Secret], rest_of(TEXT), "Settings of targets, of which there are none yet."
     ] = field(default_factory=dict)
 
 
@@ -318,6 +336,15 @@ IN_ORDER = (
     ),
 )
 """Settings of which the first must not be greater than the second."""
+
+AT_MOST_TOGETHER = (
+    (
+        ("factory.graceful-shutdown.minion", "factory.graceful-shutdown.scenario"),
+        15.0,
+        "a head waits 20 s for the accounts of a factory",
+    ),
+)
+"""Settings whose sum has a limit, and why."""
 
 
 @cache

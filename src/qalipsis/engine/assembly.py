@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ from qalipsis.language.spec import Spec
 from qalipsis.metrics.meters import StepMeters
 from qalipsis.plan.model import Node
 from qalipsis.plan.properties import Properties
+
+_log = logging.getLogger(__name__)
 
 StepFactory = Callable[[Any], BeginStep | ExecuteStep]
 
@@ -68,6 +71,10 @@ class Assembly:
         self._inner_timers: set[str] = set()
         self._opening = asyncio.Lock()
         self.steps: list[BeginStep | ExecuteStep] = []
+        self._opened: list[Operation] = []
+        """Those of the steps."""
+        self.closing = ""
+        """The name of the step that is closed now, or was last."""
 
     async def chain(self, nodes: Sequence[Node], supply: Supply | None = None) -> Operations:
         """The operations of a chain, with a loop before every iterated one."""
@@ -163,9 +170,16 @@ class Assembly:
         self._scene.meters.meter(self._scene.scenario, name, "timer").record(duration)
 
     async def aclose(self) -> None:
-        of_journeys = [operation.step for _, operation in self._inner.values() if operation.step is not None]
-        for step in (*self.steps, *of_journeys):
-            await step.aclose()
+        """Close the steps, one after the other; one that breaks keeps no other open."""
+        of_journeys = [operation for _, operation in self._inner.values()]
+        for operation in (*self._opened, *of_journeys):
+            if operation.step is None:
+                continue
+            self.closing = operation.name
+            try:
+                await operation.step.aclose()
+            except Exception as error:
+                _log.error("closing the step %s broke", operation.name, exc_info=error)
 
     def _meters(self, name: str, kind: str) -> StepMeters:
         scene = self._scene
@@ -180,6 +194,7 @@ class Assembly:
         operation = await self._plain(node.spec, node.name, meters, branches, supply)
         if operation.step is not None:
             self.steps.append(operation.step)
+            self._opened.append(operation)
         operation.index = node.index
         operation.retry = node.retry
         operation.timeout = node.timeout or 0.0

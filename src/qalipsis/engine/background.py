@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
-
-_log = logging.getLogger(__name__)
 
 
 class BackgroundTask:
@@ -46,23 +44,27 @@ class Tasks:
         self._running: set[asyncio.Task[Any]] = set()
 
     def run(
-        self, coroutine: Coroutine[Any, Any, Any], done: Callable[[Any, BaseException | None], None]
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        done: Callable[[Any, BaseException | None], None],
+        name: str = "",
     ) -> BackgroundTask:
-        task = asyncio.get_running_loop().create_task(_guarded(coroutine))
+        task = asyncio.get_running_loop().create_task(_guarded(coroutine), name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         # One that was cancelled before its first line ran would be complained about as never awaited.
         task.add_done_callback(lambda _: coroutine.close())
         return BackgroundTask(task, done)
 
-    async def aclose(self, patience_seconds: float = 2.0) -> None:
-        """Cancel what still runs; what does not end in time is named in the log and left."""
+    async def aclose(self, patience_seconds: float = 2.0) -> Counter[str]:
+        """Cancel what still runs; returns the names of those that do not end in time, which are left."""
         for task in self._running:
-            task.cancel()
-        if self._running:
-            _, stubborn = await asyncio.wait(self._running, timeout=patience_seconds)
-            for task in stubborn:
-                _log.warning("a coroutine of a scenario ignores its cancellation: %s", task.get_coro())
+            if not task.cancelling():  # or it would be interrupted a second time, while it cleans up
+                task.cancel()
+        if not self._running:
+            return Counter()
+        _, stubborn = await asyncio.wait(self._running, timeout=patience_seconds)
+        return Counter(task.get_name() for task in stubborn)
 
 
 async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:

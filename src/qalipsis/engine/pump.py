@@ -94,7 +94,7 @@ class Pump:
 
     def start(self, background: Background) -> Any:
         """Read on, until the source ends or what is returned is cancelled; the reader is closed then."""
-        return background.run(self._run(), lambda result, error: None)
+        return background.run(self._run(), lambda result, error: None, self._runtime.meters.name)
 
     def go_on(self) -> None:
         """The sink has room again."""

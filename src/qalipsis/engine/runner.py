@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -30,6 +32,10 @@ from qalipsis.plan.model import Plan
 from qalipsis.plan.ownership import Ownership
 from qalipsis.plan.portion import Takeover
 
+_log = logging.getLogger(__name__)
+
+MOST_NAMES = 10
+
 DRAIN_SECONDS = 0.02
 """How often records become buckets: once a second would stall the loop for 20 ms at 100,000 requests/s."""
 
@@ -49,7 +55,9 @@ def find_source(kind: str) -> SourceFactory:
 class WorkerEngine:
     """One worker's part of a campaign. Call open, warm_up, start, wait_ended, aclose, in this order.
 
-    `ownership` is the one of all scenarios, or one by scenario.
+    `ownership` is the one of all scenarios, or one by scenario. `minion_grace` are the seconds that
+    interrupted minions get to clean up at the end, `scenario_grace` those that each scenario then gets to
+    close its sources and steps.
     """
 
     def __init__(
@@ -69,6 +77,8 @@ class WorkerEngine:
         collect_event: Callable[[Event], None] | None = None,
         event_filter: LevelFilter | None = None,
         drain_seconds: float = DRAIN_SECONDS,
+        minion_grace: float = 2.0,
+        scenario_grace: float = 10.0,
     ) -> None:
         self._plans = plans
         self._scenarios = tuple(scenarios)
@@ -86,8 +96,13 @@ class WorkerEngine:
         self._collect_event = collect_event
         self._event_filter = event_filter or LevelFilter()
         self._drain_seconds = drain_seconds
+        self._minion_grace = minion_grace
+        self._scenario_grace = scenario_grace
         self._wheel = TimerWheel(clock)
         self._tasks = Tasks()
+        """The coroutines of minions."""
+        self._readers: dict[str, Tasks] = {}
+        """What reads the sources of each scenario."""
         self._vitals = Vitals(clock)
         self._ledgers = {name: ScenarioLedger(memory, place) for place, name in enumerate(self._scenarios)}
         self._assemblies: dict[str, Assembly] = {}
@@ -114,7 +129,8 @@ class WorkerEngine:
             scene = Scene(
                 name, self._seed, self._clock, self._wheel, ledger, self.meters, self._tasks, events
             )
-            supply = Supply(scene, self._find_source, self._place(name))
+            self._readers[name] = Tasks()
+            supply = Supply(scene, self._find_source, self._place(name), self._readers[name])
             assembly = Assembly(scene, self._find_step, plan.properties, supply)
             self._assemblies[name] = assembly
             self._supplies[name] = supply
@@ -246,13 +262,38 @@ class WorkerEngine:
             health=self._vitals.take(dropped),
         )
 
-    async def aclose(self) -> None:
-        """End what still runs, close every connection."""
+    async def aclose(self) -> int:
+        """End what still runs, close every connection; returns how much did not end in time, and is left."""
         await self.abort()
-        await self._tasks.aclose()
-        for assembly in self._assemblies.values():
-            await assembly.aclose()
+        left = await self._tasks.aclose(self._minion_grace)
+        if left:
+            _log.warning(
+                "%d coroutines of interrupted minions did not end within %g s, which "
+                "factory.graceful-shutdown.minion allows, and are left: %s",
+                *(left.total(), self._minion_grace, _named(left)),
+            )
+        unclosed = await asyncio.gather(*map(self._close, self._assemblies))
         self._wheel.close()
+        return left.total() + sum(unclosed)
+
+    async def _close(self, scenario: str) -> int:
+        """Close the sources and the steps of a scenario at the same time; returns how many are left open."""
+        assembly = self._assemblies[scenario]
+        closing = asyncio.create_task(assembly.aclose())
+        left, _ = await asyncio.gather(
+            self._readers[scenario].aclose(self._scenario_grace),
+            asyncio.wait([closing], timeout=self._scenario_grace),
+        )
+        if not closing.done():
+            left[assembly.closing] += 1
+            closing.cancel()
+        if left:
+            _log.warning(
+                "%d sources and steps of the scenario %s did not close within %g s, which "
+                "factory.graceful-shutdown.scenario allows, and are left: %s",
+                *(left.total(), scenario, self._scenario_grace, _named(left)),
+            )
+        return left.total()
 
     def _drain(self) -> None:
         now = self._clock.now()
@@ -310,3 +351,9 @@ class WorkerEngine:
     def _scenario_still_ended(self, name: str) -> None:
         if self._troupes[name].has_ended and name in self._running:
             self._scenario_ended(name)
+
+
+def _named(counted: Counter[str]) -> str:
+    """The most frequent first, as in `walk (3), basket (1)`."""
+    shown = ", ".join(f"{name} ({count})" for name, count in counted.most_common(MOST_NAMES))
+    return shown if len(counted) <= MOST_NAMES else f"{shown}, …"

@@ -17,9 +17,15 @@ class Background(Protocol):
     """Runs coroutines of user code and drivers, and forgets none of them."""
 
     def run(
-        self, coroutine: Coroutine[Any, Any, Any], done: Callable[[Any, BaseException | None], None]
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        done: Callable[[Any, BaseException | None], None],
+        name: str,
     ) -> Any:
-        """Start; `done(result, error)` is called from the loop, unless it is cancelled first."""
+        """Start; `done(result, error)` is called from the loop, unless it is cancelled first.
+
+        `name` is what people know it by.
+        """
 
 
 @dataclass(frozen=True, slots=True)

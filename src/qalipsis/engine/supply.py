@@ -10,7 +10,7 @@ from typing import Any
 from qalipsis.engine import builtin, feed, join
 from qalipsis.engine.collect import Collect
 from qalipsis.engine.pump import NOBODY, Pump, Shard, Sink
-from qalipsis.engine.scene import Scene
+from qalipsis.engine.scene import Background, Scene
 from qalipsis.engine.source import Reader, ReaderRuntime
 from qalipsis.language import steps
 from qalipsis.language.durations import seconds
@@ -55,10 +55,13 @@ class Dealing:
 
 
 class Supply:
-    """The sources of one scenario."""
+    """The sources of one scenario; what reads them runs in `readers`."""
 
-    def __init__(self, scene: Scene, find_source: Callable[[str], SourceFactory], place: Place) -> None:
+    def __init__(
+        self, scene: Scene, find_source: Callable[[str], SourceFactory], place: Place, readers: Background
+    ) -> None:
         self._scene = scene
+        self._readers = readers
         self._find_source = find_source
         self._place = place
         self._feeds: list[Taking] = []
@@ -79,7 +82,7 @@ class Supply:
         Its feeds go on after a stop: the passes under way may still join with what it brings.
         """
         alone = replace(self._place, is_alone=not is_everywhere, is_everywhere=is_everywhere)
-        aside = Supply(self._scene, self._find_source, alone)
+        aside = Supply(self._scene, self._find_source, alone, self._readers)
         aside._branches = self._branches
         aside._by_name = dict(self._by_name)
         self._asides.append(aside)
@@ -131,7 +134,7 @@ class Supply:
         for pump, sink in self._asleep:
             if isinstance(sink, feed.Feed):
                 sink.wake()  # its idle timeout may have passed meanwhile
-            pump.start(self._scene.background)
+            pump.start(self._readers)
         self._asleep.clear()
         if not records:
             return
@@ -184,7 +187,7 @@ class Supply:
         return feed.Sequential(
             lambda: feed.Unicast(meters, self._scene.wheel, buffer=feed.OWN_BUFFER, given="records-taken"),
             lambda sink: Pump(make_reader, runtime, sink),
-            self._scene.background,
+            self._readers,
             source.is_finite,
         )
 
@@ -215,7 +218,7 @@ class Supply:
         runtime = self._runtime(dealing.meters, None, is_counting=False)
         pump = Pump(self._reader_of(dealing.source), runtime, dealing.sink, shard)
         dealing.sink.reopen(pump.go_on)
-        pump.start(self._scene.background)
+        pump.start(self._readers)
 
     async def _read(
         self,
@@ -233,7 +236,7 @@ class Supply:
             self._asleep.append((pump, sink))
             return pump
         await pump.open()
-        pump.start(self._scene.background)
+        pump.start(self._readers)
         await asyncio.sleep(0)  # once it runs it closes its reader, should the next source refuse the start
         return pump
 

@@ -432,7 +432,7 @@ def _attempt(
     value = operation.call(context)
     if operation.kind is EXPAND:
         if hasattr(value, "__aiter__"):
-            return (yield from _collect(strand, context, value))
+            return (yield from _collect(strand, context, value, operation.name))
         return iter(value.items() if hasattr(value, "items") else value)
     return iter(()) if value is DROP else iter((value,))
 
@@ -463,7 +463,7 @@ def _run_coroutine(
     own.outputs = []
     scene = context.minion.scene
     sent = scene.clock.now()
-    strand.pending = scene.background.run(operation.coroutine(own), strand.settle)
+    strand.pending = scene.background.run(operation.coroutine(own), strand.settle, operation.name)
     try:
         returned = yield
     finally:
@@ -474,11 +474,11 @@ def _run_coroutine(
     return iter(own.outputs)
 
 
-def _collect(strand: Strand, context: Context, items: Any) -> Generator[None, Any, Iterator[Any]]:
+def _collect(strand: Strand, context: Context, items: Any, name: str) -> Generator[None, Any, Iterator[Any]]:
     async def read() -> list[Any]:
         return [item async for item in items]
 
-    strand.pending = context.minion.scene.background.run(read(), strand.settle)
+    strand.pending = context.minion.scene.background.run(read(), strand.settle, name)
     return iter((yield))
 
 

@@ -26,7 +26,8 @@ class Load(Struct, frozen=True, kw_only=True, tag="load"):
 class Prepare(Struct, frozen=True, kw_only=True, tag="prepare"):
     """Open the scenarios of a campaign: fleet-wide minions, in the order of the ledger.
 
-    `zones`, `shares` and `profiles` are as in `AssignFactory` and `DeclareMinions`.
+    `zones`, `shares` and `profiles` are as in `AssignFactory` and `DeclareMinions`, the graces those of
+    `WorkerEngine`.
     """
 
     campaign: str
@@ -37,6 +38,8 @@ class Prepare(Struct, frozen=True, kw_only=True, tag="prepare"):
     speed_factor: float
     epoch_offset: float
     """Epoch seconds less monotonic seconds, the same for all processes of the factory."""
+    minion_grace: float
+    scenario_grace: float
     shares: dict[str, tuple[int, ...]] = field(default_factory=dict)
     profiles: dict[str, ProfileOverride] = field(default_factory=dict)
 
@@ -91,6 +94,12 @@ class Done(Struct, frozen=True, kw_only=True, tag="done"):
     pass
 
 
+class Closed(Struct, frozen=True, kw_only=True, tag="closed"):
+    """The campaign is over in this worker; so much of it did not end in time, and is left in its process."""
+
+    left: int
+
+
 class Failed(Struct, frozen=True, kw_only=True, tag="failed"):
     """`cause` as in `DirectiveFailed`."""
 
@@ -98,7 +107,7 @@ class Failed(Struct, frozen=True, kw_only=True, tag="failed"):
     reason: str
 
 
-WorkerAnswer = Loaded | Mistaken | Prepared | Reckoned | Done | Failed
+WorkerAnswer = Loaded | Mistaken | Prepared | Reckoned | Done | Closed | Failed
 
 # From the worker: what happens
 

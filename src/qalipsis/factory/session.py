@@ -36,13 +36,14 @@ from qalipsis.cluster.messages import (
 )
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.transport import Transport
+from qalipsis.config.settings import GracefulShutdown
 from qalipsis.errors import FactoryRefused, ServiceUnavailable, TransportClosed
 from qalipsis.factory.admission import Admission
 from qalipsis.factory.engagement import Engagement
 from qalipsis.factory.orders import Loaded
 from qalipsis.factory.outbox import Outbox
 from qalipsis.factory.seat import Seat
-from qalipsis.factory.supervisor import MakeBody, Supervisor
+from qalipsis.factory.supervisor import USUAL_GRACE, MakeBody, Supervisor
 
 LAST_WORDS_SECONDS: Final = 5.0
 """How long the last reports and the farewell may take, when the broker is slow or away."""
@@ -67,8 +68,8 @@ class Identity:
 class Session:
     """One factory in its cluster. Load the scenarios, then serve; close it in any case.
 
-    It works for so many `campaigns` at once, with `workers` for each. A campaign that runs when the factory
-    is to end gets `grace_seconds` to end softly. A transient factory ends with its first campaign, or with
+    It works for so many `campaigns` at once, with `workers` for each. `grace` says how
+    long a campaign may take to end, and its parts. A transient factory ends with its first campaign, or with
     those that run beside it. `broker` says where heads are looked for, for people.
     """
 
@@ -81,19 +82,19 @@ class Session:
         make_body: MakeBody,
         *,
         campaigns: int = 1,
-        grace_seconds: float = 30.0,
+        grace: GracefulShutdown = USUAL_GRACE,
         is_transient: bool = False,
         broker: str = "this process",
     ) -> None:
         self._transport = transport
         self._clock = clock
         self._identity = identity
-        self._grace_seconds = grace_seconds
+        self._grace = grace
         self._is_transient = is_transient
         self._broker = broker
         self._workers = workers
         self._seats = [
-            Seat(lambda tell: Supervisor(clock, workers, make_body, tell, self._neighbours))
+            Seat(lambda tell: Supervisor(clock, workers, make_body, tell, self._neighbours, grace))
             for _ in range(campaigns)
         ]
         self._sender = Sender(identity.node, identity.incarnation, identity.tenant or "")
@@ -251,7 +252,6 @@ class Session:
         return Heartbeat(
             state="busy" if all(seat.engagement for seat in self._seats) else "idle",
             campaigns=tuple(seat.engagement.campaign for seat in self._seats if seat.engagement is not None),
-            sequence=self._sender.sequence,
             clock=self._clock.epoch(self._clock.now()),
             cpu=self._cpu,
             loop_lag_s=self._loop_lag,
@@ -264,7 +264,7 @@ class Session:
         await self._ending.wait()
         work = self._work
         engagements = [seat.engagement for seat in self._seats if seat.engagement is not None]
-        await asyncio.gather(*(each.leave(self._grace_seconds, self._urgent) for each in engagements))
+        await asyncio.gather(*(each.leave(self._grace.campaign, self._urgent) for each in engagements))
         await _all_over(work)
         outboxes = (self._refusals, *(seat.reports for seat in self._seats))
         await asyncio.gather(*(each.wait_empty(LAST_WORDS_SECONDS) for each in outboxes))
@@ -345,7 +345,6 @@ class Session:
                 seat.supervisor,
                 self._admission,
                 tell,
-                lambda: self._sender.sequence,
                 self._identity.node,
                 campaign,
                 assignment,

@@ -28,10 +28,12 @@ from qalipsis.cluster.messages import (
     WorkerSilent,
     WorkerState,
 )
+from qalipsis.config.settings import GracefulShutdown
 from qalipsis.errors import CampaignRefused, FactoryError, Mistake, ScenarioErrors, ServiceUnavailable
 from qalipsis.factory import limits
 from qalipsis.factory.limits import Need, Target
 from qalipsis.factory.orders import (
+    Closed,
     Ended,
     Failed,
     Frozen,
@@ -55,6 +57,9 @@ WARM_UP_SECONDS: Final = 120.0
 ORDER_SECONDS: Final = 10.0
 """For everything that a worker answers at once, unless user code blocks its loop."""
 
+CLOSING_SECONDS: Final = 5.0
+"""The same, for what a worker does beside that which has times of its own when a campaign is closed."""
+
 SILENT_SECONDS: Final = 2.0
 """Two snapshots that did not come: the loop is blocked, and someone should know while it lasts."""
 
@@ -64,6 +69,8 @@ DEAF_SECONDS = 60.0
 SILENCE_TICK: Final = 0.5
 
 PIECE_BYTES: Final = 900 * 1024
+
+USUAL_GRACE: Final = GracefulShutdown()
 
 _CAUSES = {"refused": CampaignRefused, "unavailable": ServiceUnavailable}
 
@@ -77,7 +84,8 @@ class Supervisor:
     """The workers of one factory that work for the same campaign, as one.
 
     `tell` is called with everything that happens during a campaign, in order. `neighbours` are the
-    supervisors whose workers share the ports of this machine.
+    supervisors whose workers share the ports of this machine. `grace` is how long the parts of a campaign may
+    take to end in a worker.
     """
 
     def __init__(
@@ -87,11 +95,13 @@ class Supervisor:
         make_body: MakeBody,
         tell: Callable[[Feedback], None],
         neighbours: Callable[[], Sequence[Supervisor]] = tuple,
+        grace: GracefulShutdown = USUAL_GRACE,
     ) -> None:
         self._clock = clock
         self._make_body = make_body
         self._tell = tell
         self._neighbours = neighbours
+        self._grace = grace
         self._handles = [self._make_handle(index) for index in range(workers)]
         self._loaded: set[WorkerHandle] = set()
         self._load: Load | None = None
@@ -188,6 +198,8 @@ class Supervisor:
                         seed=assignment.seed,
                         speed_factor=assignment.speed_factor,
                         epoch_offset=self._clock.epoch(0.0),
+                        minion_grace=self._grace.minion,
+                        scenario_grace=self._grace.scenario,
                         shares=declared.shares,
                         profiles=declared.profiles,
                     ),
@@ -293,9 +305,15 @@ class Supervisor:
     async def close(self, directive: CloseCampaign) -> dict[int, dict[str, tuple[int, ...]]]:
         """End the campaign everywhere; returns the counters of all workers, dead ones included."""
         await self._end_silence()
-        await self._ask_all(directive)
+        seconds = self._grace.minion + self._grace.scenario + CLOSING_SECONDS
+        answers = await self._ask_all(directive, seconds)
         self._walking = {}
-        return {handle.index: handle.ledger.read() for handle in self._handles}
+        ledgers = {handle.index: handle.ledger.read() for handle in self._handles}
+        for handle, answer in zip(self._handles, answers, strict=True):
+            if isinstance(answer, Closed) and answer.left:
+                # Whatever it still does, the next campaign is not to meet it, and nothing else is lost.
+                handle.kill(f"left {answer.left} things of a campaign behind and was killed")
+        return ledgers
 
     async def aclose(self) -> None:
         """End the workers and wait until their processes are gone."""
@@ -336,13 +354,15 @@ class Supervisor:
             )
         self._loaded.add(replacement)
 
-    async def _ask_all(self, order: Order) -> list[WorkerAnswer | None]:
+    async def _ask_all(self, order: Order, seconds: float = ORDER_SECONDS) -> list[WorkerAnswer | None]:
         """The answers of all workers, None of those that are dead: that is told elsewhere."""
-        return await asyncio.gather(*(self._ask(handle, order) for handle in self._handles))
+        return await asyncio.gather(*(self._ask(handle, order, seconds) for handle in self._handles))
 
-    async def _ask(self, handle: WorkerHandle, order: Order) -> WorkerAnswer | None:
+    async def _ask(
+        self, handle: WorkerHandle, order: Order, seconds: float = ORDER_SECONDS
+    ) -> WorkerAnswer | None:
         try:
-            return await handle.ask(order, ORDER_SECONDS)
+            return await handle.ask(order, seconds)
         except WorkerLost:
             return None
 

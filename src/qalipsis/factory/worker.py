@@ -19,6 +19,7 @@ from qalipsis.factory import limits
 from qalipsis.factory.event_log import LoggedEvents
 from qalipsis.factory.kit import Kit
 from qalipsis.factory.orders import (
+    Closed,
     Done,
     Ended,
     Failed,
@@ -108,8 +109,7 @@ class Worker:
                 self._pipe.send(Done())
             case CloseCampaign():
                 await self._end_task()
-                await self._close_engine()
-                self._pipe.send(Done())
+                self._pipe.send(Closed(left=await self._close_engine()))
             case _:
                 assert_never(order)
 
@@ -143,6 +143,8 @@ class Worker:
             seed=order.seed,
             speed_factor=order.speed_factor,
             on_ended=self._scenario_ended,
+            minion_grace=order.minion_grace,
+            scenario_grace=order.scenario_grace,
             collect_event=None if self._events is None else self._events.collect,
             event_filter=None if self._events is None else self._events.filter,
         )
@@ -222,20 +224,23 @@ class Worker:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _close_engine(self) -> None:
-        """End what still walks, and send what was counted after the last full second."""
+    async def _close_engine(self) -> int:
+        """End what still walks, and send what was counted after the last full second.
+
+        Returns how much of it did not end in time.
+        """
         engine, self._engine = self._engine, None
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
             ticker.cancel()
             await asyncio.wait([ticker])
         if engine is None:
-            return
+            return 0
         await engine.abort()
         if ticker is not None:
             self._freeze(engine)
             self._collector.close()
-        await engine.aclose()
+        return await engine.aclose()
 
 
 def _overridden(plans: Mapping[str, Plan], profiles: Mapping[str, ProfileOverride]) -> dict[str, Plan]:

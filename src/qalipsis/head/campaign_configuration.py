@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from qalipsis.config.durations import seconds
 from qalipsis.errors import CampaignRefused
-from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.campaign_request import CampaignRequest, seed_of
 from qalipsis.head.limits import Limits
 from qalipsis.head.scenario_request import ScenarioRequest, check_scenarios
 from qalipsis.head.zones import Zone
@@ -222,6 +222,7 @@ def request_of(
     return replace(
         defaults,
         key=key,
+        seed=seed_of(key) if defaults.is_seed_drawn else defaults.seed,
         name=configuration.name,
         scenarios={name: _requested(asked) for name, asked in configuration.scenarios.items()},
         minions_factor=1.0,

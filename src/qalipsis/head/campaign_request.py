@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from qalipsis.head.campaign import OnFactoryLoss
@@ -22,6 +23,8 @@ class CampaignRequest:
     key: str
     name: str | None
     seed: int
+    is_seed_drawn: bool = False
+    """Nobody has asked for this seed: what is made of this request has one of its own."""
     patterns: tuple[str, ...] = ()
     scenarios: Mapping[str, ScenarioRequest] = field(default_factory=dict)
     minions_factor: float = 1.0
@@ -38,3 +41,8 @@ class CampaignRequest:
     factories_timeout: float = 30.0
     limits: Limits = field(default_factory=Limits)
     environment: dict[str, Any] = field(default_factory=dict)
+
+
+def seed_of(key: str) -> int:
+    """A seed as good as drawn, though the same on every head that goes on with the campaign."""
+    return int.from_bytes(sha256(key.encode()).digest()[:8]) >> 1

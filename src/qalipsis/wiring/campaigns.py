@@ -43,6 +43,7 @@ def campaign_of(
         key=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
         name=campaign.name,
         seed=secrets.randbits(63) if campaign.seed is None else campaign.seed,
+        is_seed_drawn=campaign.seed is None,
         patterns=tuple(patterns),
         minions_factor=campaign.minions_factor,
         minions_per_scenario=campaign.minions_count_per_scenario,

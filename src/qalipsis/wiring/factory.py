@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
 from qalipsis.cluster.transport import Transport
-from qalipsis.config.settings import Settings
-from qalipsis.errors import ConfigurationError
 from qalipsis.factory.membership import stay
 from qalipsis.factory.session import Session
 from qalipsis.system_clock import SystemClock
 from qalipsis.wiring.broker import meeting_place, open_transport
+from qalipsis.wiring.identity import node_of
 from qalipsis.wiring.request import RunRequest
 from qalipsis.wiring.sessions import load, make_session
 
@@ -66,7 +63,7 @@ async def open_factory(request: RunRequest, is_transient: bool = False) -> Async
     """
     settings = request.settings
     broker = meeting_place(settings, "factory", "heads")
-    node = _node_id(settings)
+    node = node_of(settings.factory)
     workers = settings.factory.workers
     if workers is None:
         workers = len(os.sched_getaffinity(0))
@@ -99,13 +96,3 @@ async def open_factory(request: RunRequest, is_transient: bool = False) -> Async
             await session.aclose()
     finally:
         await transport.aclose()
-
-
-def _node_id(settings: Settings) -> str:
-    """The configured name of the factory, or the one of its machine; part of the names of topics."""
-    node = settings.factory.node_id or socket.gethostname()
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", node):
-        raise ConfigurationError(
-            f"factory.node-id {node!r} should be at most 100 letters, digits, dots, dashes and underscores"
-        )
-    return node

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from qalipsis.reports.live import Live
 from qalipsis.reports.model import Report
 from qalipsis.system_clock import SystemClock
 from qalipsis.wiring.campaigns import campaign_here
+from qalipsis.wiring.identity import node_of
 from qalipsis.wiring.offices import make_office, own
 from qalipsis.wiring.request import RunRequest
 from qalipsis.wiring.sessions import load, make_session, workers_beside_others
@@ -59,7 +59,7 @@ async def open_run(
     incarnation = time.time_ns() // 1_000_000
     transport, store = MemoryTransport(), MemoryStore(clock, keeps_meters=False)
     workers = workers_beside_others(settings.factory.workers) if kit is None else 0
-    node = settings.factory.node_id or socket.gethostname()
+    node = node_of(settings.factory)
     session = make_session(settings, transport, clock, node, incarnation, workers, kit=kit)
     try:
         await load(session, request)

@@ -52,7 +52,7 @@ def make_session(
         max(1, workers),
         make_body,
         campaigns=campaigns,
-        grace_seconds=settings.factory.graceful_shutdown.campaign,
+        grace=settings.factory.graceful_shutdown,
         is_transient=is_transient,
         broker=broker,
     )

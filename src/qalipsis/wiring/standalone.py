@@ -15,6 +15,7 @@ from qalipsis.head.reception import Reception
 from qalipsis.head.service import CampaignService
 from qalipsis.system_clock import SystemClock
 from qalipsis.wiring.campaigns import campaign_here
+from qalipsis.wiring.identity import node_of
 from qalipsis.wiring.offices import Cabinet, make_office, make_service, open_cabinet
 from qalipsis.wiring.request import RunRequest
 from qalipsis.wiring.sessions import load, make_session, workers_beside_others
@@ -54,7 +55,7 @@ async def open_standalone(request: RunRequest) -> AsyncIterator[Standalone]:
     settings, clock, transport = request.settings, SystemClock(), MemoryTransport()
     incarnation = time.time_ns() // 1_000_000
     workers = workers_beside_others(settings.factory.workers)
-    node = settings.factory.node_id or socket.gethostname()
+    node = node_of(settings.factory)
     campaigns = settings.factory.campaigns
     session = make_session(settings, transport, clock, node, incarnation, workers, campaigns=campaigns)
     try:

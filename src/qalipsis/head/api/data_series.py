@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 from qalipsis.head import data_series
 from qalipsis.head.api.access import User
 from qalipsis.head.api.leniency import DataRequest, PatchRequest, split
-from qalipsis.head.campaign_list import Page as Listed
+from qalipsis.head.api.listing import Listing, counts
 from qalipsis.head.data_desk import DataDesk
 from qalipsis.head.data_series import DATA_TYPES, DataSeries, Filter, SeriesQuery, matches_words
 from qalipsis.head.meter_filter import FIELDS, figure
@@ -95,10 +95,7 @@ class Series(NewSeries, frozen=True, kw_only=True):
     filters: tuple[SeriesFilter, ...] = ()
 
 
-class SeriesPage(_Payload, frozen=True, kw_only=True):
-    page: int
-    total_pages: int
-    total_elements: int
+class SeriesPage(Listing, frozen=True, kw_only=True):
     elements: tuple[Series, ...]
 
 
@@ -245,11 +242,6 @@ def series_of(series: DataSeries) -> Series:
 def unit_of(meter: Meter, field: str) -> str | None:
     """Durations are kept as milliseconds; counts have no unit."""
     return "MILLISECONDS" if meter.type == "timer" and field != "count" else None
-
-
-def counts(found: Listed[Any]) -> dict[str, int]:
-    """What every page says of itself."""
-    return {"page": found.page, "total_pages": found.total_pages, "total_elements": found.total}
 
 
 def sort_of(text: str, allowed: Sequence[str]) -> tuple[str, bool]:

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from qalipsis.config.durations import seconds
+from qalipsis.head.api.listing import Listing, counts
 from qalipsis.head.campaign_list import CampaignRecord
 from qalipsis.head.campaign_list import Page as Listed
 from qalipsis.head.service import Details
@@ -70,10 +71,7 @@ class Campaign(_Answer, frozen=True, kw_only=True):
     zones: tuple[str, ...]
 
 
-class Page(_Answer, frozen=True, kw_only=True):
-    page: int
-    total_pages: int
-    total_elements: int
+class Page(Listing, frozen=True, kw_only=True):
     elements: tuple[Campaign, ...]
 
 
@@ -174,12 +172,7 @@ class ScenarioSummary(_Answer, frozen=True, kw_only=True):
 
 
 def page_of(listed: Listed[CampaignRecord]) -> Page:
-    return Page(
-        page=listed.page,
-        total_pages=listed.total_pages,
-        total_elements=listed.total,
-        elements=tuple(campaign_of(record) for record in listed.elements),
-    )
+    return Page(**counts(listed), elements=tuple(campaign_of(record) for record in listed.elements))
 
 
 def campaign_of(record: CampaignRecord) -> Campaign:

@@ -21,11 +21,11 @@ from qalipsis.head.api.data_series import (
     Size,
     Sort,
     Words,
-    counts,
     series_of,
     sort_of,
 )
 from qalipsis.head.api.leniency import DataRequest, split
+from qalipsis.head.api.listing import Listing, counts
 from qalipsis.head.data_desk import DataDesk
 from qalipsis.head.report_shelf import ResolvedReport
 from qalipsis.head.report_template import Component, ReportQuery, ReportTemplate
@@ -91,10 +91,7 @@ class UserReport(_Payload, frozen=True, kw_only=True):
     data_components: tuple[ReportComponent, ...]
 
 
-class ReportPage(_Payload, frozen=True, kw_only=True):
-    page: int
-    total_pages: int
-    total_elements: int
+class ReportPage(Listing, frozen=True, kw_only=True):
     elements: tuple[UserReport, ...]
 
 

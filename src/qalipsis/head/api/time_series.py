@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from qalipsis.config.durations import seconds
 from qalipsis.head.api.access import User
-from qalipsis.head.api.data_series import MOST_CAMPAIGNS, MOST_PAGES, counts
+from qalipsis.head.api.data_series import MOST_CAMPAIGNS, MOST_PAGES
 from qalipsis.head.api.leniency import split
+from qalipsis.head.api.listing import Listing, counts
 from qalipsis.head.api.payloads import Meter
 from qalipsis.head.api.resources import iso
 from qalipsis.head.campaign_outcomes import Period
@@ -66,10 +67,7 @@ class Values(_Payload, frozen=True, kw_only=True):
     summary: Summary
 
 
-class MeterPage(_Payload, frozen=True, kw_only=True):
-    page: int
-    total_pages: int
-    total_elements: int
+class MeterPage(Listing, frozen=True, kw_only=True):
     elements: tuple[Meter, ...]
 
 
