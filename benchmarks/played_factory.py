@@ -122,7 +122,9 @@ class PlayedFactory:
         while True:
             await asyncio.sleep(seconds)
             state = "busy" if self._campaign else "idle"
-            heartbeat = Heartbeat(state=state, clock=time.time(), rtt_s=0.001)
+            heartbeat = Heartbeat(
+                state=state, sequence=self._publisher.sequence, clock=time.time(), rtt_s=0.001
+            )
             await self._say(topics.HANDSHAKE, heartbeat)
             if self._campaign:
                 await self._report(heartbeat)
@@ -149,7 +151,7 @@ class PlayedFactory:
             case CloseCampaign():
                 last: Mapping[str, tuple[int, ...]] = {SCENARIO: ledger(self._seconds * STEPS * VALUES)}
                 ledgers = {worker: dict(last) for worker in range(self._workers)}
-                await self._report(Final(ledgers=ledgers))
+                await self._report(Final(last_sequence=self._publisher.sequence, ledgers=ledgers))
 
     async def _report_each_second(self, start: float) -> None:
         for second in range(self._seconds):

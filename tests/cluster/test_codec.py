@@ -18,18 +18,18 @@ def encoded(**changes: Any) -> bytes:
 
 def test_a_message_arrives_as_it_was_sent() -> None:
     sender = Sender("factory-1", 7, tenant="acme", epoch=3)
-    sent = Final(ledgers={1: {"shop": (1, 2, 3)}})
-    id, body = sender.encode(sent, campaign="c-1")
+    sent = Final(last_sequence=9, ledgers={1: {"shop": (1, 2, 3)}})
+    id, body = sender.encode(sent, campaign="c-1", expires=12.5)
     received = decode(body)
     assert received.message == sent
     assert (received.id, received.tenant, received.campaign) == (id, "acme", "c-1")
     assert (received.source, received.incarnation, received.sequence) == ("factory-1", 7, 1)
-    assert received.epoch == 3
+    assert (received.epoch, received.expires) == (3, 12.5)
 
 
 def test_the_sequence_of_a_source_grows() -> None:
     sender = Sender("factory-1", 7)
-    bodies = [sender.encode(Heartbeat(state="idle", clock=0.0))[1] for _ in range(3)]
+    bodies = [sender.encode(Heartbeat(state="idle", sequence=0, clock=0.0))[1] for _ in range(3)]
     assert [decode(body).sequence for body in bodies] == [1, 2, 3]
 
 

@@ -17,6 +17,7 @@ def said(id: str, epoch: int, campaign: str = "c-1", message: Message | None = N
         incarnation=1,
         sequence=1,
         epoch=epoch,
+        expires=0.0,
         message=message or WarmUp(),
     )
 

@@ -162,7 +162,7 @@ class PlayedFactory:
                 WorkerState(worker=worker, pid=41 + worker, planned_s=None) for worker in range(workers)
             ],
             StartMinions: lambda: [self.ended()],
-            CloseCampaign: lambda: [Final(ledgers={0: ENDED})],
+            CloseCampaign: lambda: [Final(last_sequence=0, ledgers={0: ENDED})],
         }
         self.is_beating = True
         self.is_silent = False
@@ -258,6 +258,7 @@ class PlayedFactory:
             if self.is_beating:
                 beat = Heartbeat(
                     state="idle",
+                    sequence=self._publisher.sequence,
                     clock=self.epoch(),
                     rtt_s=self.round_trip,
                 )
@@ -331,7 +332,7 @@ class WalkingFactory(PlayedFactory):
         return {"shop": tuple(self.rows[worker][slot] for slot in Slot)}
 
     def final(self) -> Final:
-        return Final(ledgers={worker: self.ledgers(worker) for worker in self.rows})
+        return Final(last_sequence=0, ledgers={worker: self.ledgers(worker) for worker in self.rows})
 
     def due(self, worker: int) -> int:
         assert self._assigned is not None

@@ -173,7 +173,7 @@ class Told:
                 progress.lose_factory(node, "was lost", 1001.0 + t, 1.0)
             case "settle":
                 own = {place[1]: player.ledgers(place) for place in PLACES if place[0] == node}
-                progress.settle(node, Final(ledgers=own))
+                progress.settle(node, Final(last_sequence=1, ledgers=own))
             case "notice":
                 progress.warn(f"something happened in second {t}")
                 progress.messages.append(Message(severity="WARN", text="look"))

@@ -27,7 +27,7 @@ async def beat(stage: Stage, *nodes: str) -> None:
     while True:
         await asyncio.sleep(1)
         for node in nodes:
-            await stage.directory.hear([Beat(node, 1, Heartbeat(state="idle", clock=0.0))])
+            await stage.directory.hear([Beat(node, 1, Heartbeat(state="idle", sequence=1, clock=0.0))])
 
 
 async def find(stage: Stage, **changes: Any) -> Fleet:

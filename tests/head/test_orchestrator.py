@@ -241,7 +241,7 @@ async def test_a_lost_worker_is_named_with_when_and_how() -> None:
         ]
 
     stage.factory.on[StartMinions] = die
-    stage.factory.on[CloseCampaign] = lambda: [Final(ledgers={0: lost})]
+    stage.factory.on[CloseCampaign] = lambda: [Final(last_sequence=0, ledgers={0: lost})]
     report = await stage.play()
     assert report.verdict.value == "DEGRADED"
     reason, consequence = report.verdict.reasons
@@ -286,7 +286,7 @@ class ZonedStage(Stage):
                 ("minions_started", "minions_completed", "passes_started", "passes_completed"), own
             )
             ledgers[worker] = {"shop": row(**done)}
-        return Final(ledgers=ledgers)
+        return Final(last_sequence=0, ledgers=ledgers)
 
     async def play(self, conduct: Coroutine[Any, Any, Report] | None = None) -> Report:
         for key in ("east", "west", "south"):

@@ -25,6 +25,6 @@ def test_what_a_factory_sent_before_its_first_report_is_said_to_be_in_no_figure(
 
 def test_a_factory_that_came_back_with_its_accounts_leaves_nothing_unsaid() -> None:
     progress = lost_at_once()
-    progress.settle("one", Final(ledgers={0: {"shop": (0,) * SLOTS}}))
+    progress.settle("one", Final(last_sequence=1, ledgers={0: {"shop": (0,) * SLOTS}}))
     progress.tell_estimates()
     assert progress.faults == []

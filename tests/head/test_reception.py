@@ -327,7 +327,7 @@ async def test_each_heartbeat_is_answered_with_its_clock() -> None:
     factory = hall.add()
     async with serving(hall.reception):
         await asyncio.sleep(1.5)
-        await factory.introduce(Heartbeat(state="idle", clock=12.5))
+        await factory.introduce(Heartbeat(state="idle", sequence=5, clock=12.5))
         await asyncio.sleep(0.1)
         (reply,) = [each for each in factory.presence_replies if each.clock == 12.5]
         assert reply.lease_s == LEASE

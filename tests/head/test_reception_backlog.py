@@ -53,7 +53,7 @@ class Hall:
     async def beat(self, ahead: float = 0.0) -> None:
         """Its clock is so far ahead."""
         said_at = self.clock.epoch(self.clock.now()) + ahead
-        heartbeat = Heartbeat(state="idle", clock=said_at, rtt_s=0.002)
+        heartbeat = Heartbeat(state="idle", sequence=1, clock=said_at, rtt_s=0.002)
         await self._publisher.say(topics.HANDSHAKE, heartbeat)
 
     async def listed(self) -> FactoryRecord:

@@ -40,6 +40,7 @@ class Stage:
             topics.HANDSHAKE,
             Heartbeat(
                 state="busy",
+                sequence=1,
                 clock=self.office.clock.epoch(0.0),
                 campaigns=(campaign,) if campaign else (),
             ),

@@ -29,7 +29,7 @@ class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every message carries beside its sentence, the `body`.
 
     `sequence` grows within a source and incarnation, so that a repeated delivery is known by it. `epoch` is
-    the one of the head that speaks.
+    the one of the head that speaks; `expires` are epoch seconds, 0 for never.
     """
 
     v: int
@@ -41,6 +41,7 @@ class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     incarnation: int
     sequence: int
     epoch: int
+    expires: float
     body: msgspec.Raw
 
 
@@ -54,6 +55,7 @@ class Received(Struct, frozen=True, kw_only=True):
     incarnation: int
     sequence: int
     epoch: int
+    expires: float
     message: Message
 
 
@@ -77,7 +79,7 @@ class Sender:
         self.epoch = epoch
         self.sequence = 0
 
-    def encode(self, message: Message, campaign: str = "") -> tuple[str, bytes]:
+    def encode(self, message: Message, campaign: str = "", expires: float = 0.0) -> tuple[str, bytes]:
         """The new message's id and its bytes; ValueError beyond `MAX_BYTES`."""
         self.sequence += 1
         id = uuid4().hex
@@ -92,6 +94,7 @@ class Sender:
                 incarnation=self.incarnation,
                 sequence=self.sequence,
                 epoch=self.epoch,
+                expires=expires,
                 body=msgspec.Raw(_encoder.encode(message)),
             )
         )
@@ -127,5 +130,6 @@ def decode(data: bytes) -> Received:
         incarnation=envelope.incarnation,
         sequence=envelope.sequence,
         epoch=envelope.epoch,
+        expires=envelope.expires,
         message=message,
     )

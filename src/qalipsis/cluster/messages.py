@@ -33,13 +33,14 @@ class Handshake(Struct, frozen=True, kw_only=True, tag="handshake"):
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
-    """The factory is there; `clock` are epoch seconds of its machine.
+    """The factory is there; `clock` are epoch seconds of its machine, `sequence` the last it has sent.
 
     Said to the reception, and to the head of each campaign that it works for.
     """
 
     state: str
     """`busy` when it can work for no further campaign, else `idle`."""
+    sequence: int
     clock: float
     cpu: float = 0.0
     loop_lag_s: float = 0.0
@@ -249,6 +250,7 @@ class LeaseEnded(Struct, frozen=True, kw_only=True, tag="lease_ended"):
 class Final(Struct, frozen=True, kw_only=True, tag="final"):
     """The last word on a campaign: the counters of every worker, by worker and scenario."""
 
+    last_sequence: int
     ledgers: dict[int, dict[str, tuple[int, ...]]]
 
 

@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 class Engagement:
     """Does what the head of the campaign says, and stops everything when it says nothing any more.
 
-    `tell` reports to the head.
+    `tell` reports to the head, `sequence` is the one of the message sent last.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Engagement:
         supervisor: Supervisor,
         admission: Admission,
         tell: Callable[[Feedback], None],
+        sequence: Callable[[], int],
         node: str,
         campaign: str,
         assignment: AssignFactory,
@@ -73,6 +74,7 @@ class Engagement:
         self._supervisor = supervisor
         self._admission = admission
         self._tell = tell
+        self._sequence = sequence
         self._topic = topics.directives(campaign, node)
         self._assignment = assignment
         self._lease = granted(clock.now(), lease_seconds)
@@ -244,7 +246,7 @@ class Engagement:
             if directive is not None:
                 self._tell(DirectiveDone(directive=directive))
             self.is_settled = True
-            self._tell(FinalAccounts(ledgers=self._ledgers))
+            self._tell(FinalAccounts(last_sequence=self._sequence(), ledgers=self._ledgers))
             return None
 
     # Directives

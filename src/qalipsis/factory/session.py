@@ -252,6 +252,7 @@ class Session:
         return Heartbeat(
             state="busy" if all(seat.engagement for seat in self._seats) else "idle",
             campaigns=tuple(seat.engagement.campaign for seat in self._seats if seat.engagement is not None),
+            sequence=self._sender.sequence,
             clock=self._clock.epoch(self._clock.now()),
             cpu=self._cpu,
             loop_lag_s=self._loop_lag,
@@ -345,6 +346,7 @@ class Session:
                 seat.supervisor,
                 self._admission,
                 tell,
+                lambda: self._sender.sequence,
                 self._identity.node,
                 campaign,
                 assignment,

@@ -41,7 +41,7 @@ async def check_hear(directory: Directory, known: Known) -> None:
     """A heartbeat is kept for the start that said it; those of unknown factories are told."""
     node, stranger = _name(), _name()
     await directory.register(_handshake(node), 2)
-    heartbeat = Heartbeat(state="idle", clock=1.5, cpu=0.25)
+    heartbeat = Heartbeat(state="idle", sequence=4, clock=1.5, cpu=0.25)
     unknown = await directory.hear(
         [Beat(node, 2, heartbeat, 0.25), Beat(node, 1, heartbeat), Beat(stranger, 1, heartbeat)]
     )
