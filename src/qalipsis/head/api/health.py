@@ -55,7 +55,7 @@ async def show_metrics(service: NamedDependency[CampaignService]) -> Response[st
         (
             "qalipsis_campaign_errors",
             "gauge",
-            "failed requests so far, in the campaigns that this head drives",
+            "failed executions of steps so far, checks included, in the campaigns that this head drives",
             sum(live.errors for live in lives),
         ),
     )
