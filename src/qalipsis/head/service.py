@@ -252,10 +252,13 @@ class CampaignService:
     # What can be run, and where
 
     def scenarios(self) -> Mapping[str, tuple[ScenarioDescriptor, datetime]]:
-        """The scenarios of all factories by their names, and since when they are known."""
+        """The scenarios of all factories by their names, and since when they are known.
+
+        What is offered by a factory that is there goes before what one offered that is not.
+        """
         return {
             scenario.name: (scenario, each.arrived_at)
-            for each in self.factories()
+            for each in sorted(self.factories(), key=lambda each: (each.is_fresh, each.arrived_at))
             for scenario in each.handshake.scenarios
         }
 
