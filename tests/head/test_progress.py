@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qalipsis.cluster.messages import Final, WorkerState
+from qalipsis.cluster.messages import Fault, Final, WorkerState
 from qalipsis.head.progress import Progress
-from qalipsis.metrics.ledger import SLOTS
+from qalipsis.metrics.ledger import SLOTS, Slot
 
 
 def lost_at_once() -> Progress:
@@ -28,3 +28,17 @@ def test_a_factory_that_came_back_with_its_accounts_leaves_nothing_unsaid() -> N
     progress.settle("one", Final(last_sequence=1, ledgers={0: {"shop": (0,) * SLOTS}}))
     progress.tell_estimates()
     assert progress.faults == []
+
+
+def test_what_a_killed_worker_had_begun_after_its_last_report_is_said_to_be_in_no_step() -> None:
+    progress = lost_at_once()
+    counts = [0] * SLOTS
+    counts[Slot.REQUESTS_ATTEMPTED] = 176
+    progress.lose_worker(
+        "one", Fault(worker=0, pid=11, reason="died", at=3.0, ledgers={"shop": tuple(counts)}), 3.0
+    )
+    progress.tell_estimates()
+    assert [each.text for each in progress.messages] == [
+        "176 requests that lost workers had begun after their last report are in the books only: "
+        "the figures of steps, latencies and seconds are without them"
+    ]

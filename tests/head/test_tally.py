@@ -128,3 +128,13 @@ def test_the_last_accounts_take_the_place_of_the_estimate() -> None:
     final = {"shop": (1,) * len(Slot)}
     tally.settle(worker.place, final)
     assert (tally.workers[worker.place].estimates, tally.workers[worker.place].ledgers) == ({}, final)
+
+
+def test_what_a_dead_worker_counted_after_its_last_report_is_known() -> None:
+    tally, worker = reported()
+    counts = [0] * len(Slot)
+    counts[Slot.REQUESTS_ATTEMPTED] = 130
+    tally.lose(worker.place, "was killed by SIGKILL", 3.0, {"shop": tuple(counts)})
+    assert tally.workers[worker.place].unreported == 130 - 80
+    tally.add(worker.place, msgspec.msgpack.decode(worker.second(2), type=Snapshot))
+    assert tally.workers[worker.place].unreported == 130 - 120, "a report that was late counts"

@@ -151,3 +151,8 @@ def test_any_report_makes_a_page(
     document = page.render(data.draw(reports()))
     assert Reader(document).open == []
     document.encode()
+
+
+def test_the_page_says_what_its_latencies_leave_out(make_report: Callable[[str], Report]) -> None:
+    words = Reader(page.render(make_report("ordinary"))).words()
+    assert "Neither has requests without an answer" in words

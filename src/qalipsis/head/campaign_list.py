@@ -15,6 +15,9 @@ from qalipsis.head.campaign import TERMINAL, Phase
 
 Item = TypeVar("Item")
 
+UNENDED: Final = ("SCHEDULED", "QUEUED", "IN_PROGRESS")
+"""The statuses of campaigns that are not over."""
+
 SORTS: Final = ("creation", "start", "end", "scheduled_at", "name", "key", "status")
 
 

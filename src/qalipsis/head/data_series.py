@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import Final
 
 from msgspec import Struct
@@ -20,10 +21,13 @@ from qalipsis.head.refusals import Invalid
 from qalipsis.head.sharing import MODES, SYSTEM, may_see
 
 DATA_TYPES: Final = ("METERS", "EVENTS")
-OPERATORS: Final = (
-    *("IS", "IS_NOT", "IS_IN", "IS_NOT_IN", "IS_LIKE", "IS_NOT_LIKE"),
-    *("IS_GREATER_THAN", "IS_LOWER_THAN", "IS_GREATER_OR_EQUAL_TO", "IS_LOWER_OR_EQUAL_TO"),
+COMPARISONS: Final = (
+    "IS_GREATER_THAN",
+    "IS_LOWER_THAN",
+    "IS_GREATER_OR_EQUAL_TO",
+    "IS_LOWER_OR_EQUAL_TO",
 )
+OPERATORS: Final = (*("IS", "IS_NOT", "IS_IN", "IS_NOT_IN", "IS_LIKE", "IS_NOT_LIKE"), *COMPARISONS)
 PERCENTILES: Final = {"PERCENTILE_75": 75.0, "PERCENTILE_99": 99.0, "PERCENTILE_99_9": 99.9}
 OPERATIONS: Final = ("AVERAGE", "MAX", "MIN", "SUM", "STANDARD_DEVIATION", "COUNT", *PERCENTILES)
 SORTS: Final = ("display_name", "creator", "creation", "version", "sharing_mode", "data_type", "value_name")
@@ -181,6 +185,15 @@ def _problems(series: DataSeries) -> Iterator[Problem]:
         if len(each.value) > _LONGEST_VALUE:
             yield Problem(f"{place}.value", f"must have at most {_LONGEST_VALUE} characters")
         yield from one_of(f"{place}.operator", each.operator, OPERATORS)
+        if each.operator in COMPARISONS and not _is_number(each.value):
+            yield Problem(f"{place}.value", f"must be a number, for {each.operator} compares numbers")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _of_field(series: DataSeries) -> Iterator[Problem]:

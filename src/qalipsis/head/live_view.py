@@ -88,6 +88,7 @@ class LiveView:
             minions_started=started,
             minions_running=walking,
             minions_ended=ended,
+            minions_completed=counts[Slot.MINIONS_COMPLETED],
             requests=counts[Slot.REQUESTS_ATTEMPTED],
             requests_per_s=self._requests_per_s,
             errors=self._errors,

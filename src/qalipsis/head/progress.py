@@ -162,7 +162,14 @@ class Progress:
             )
 
     def tell_estimates(self) -> None:
-        """Say how many requests nobody has counted, and which are not even estimated."""
+        """Say which requests no step has, how many nobody has counted, and which are not even estimated."""
+        unreported = sum(each.unreported for each in self.tally.workers.values() if each.is_lost)
+        if unreported:
+            text = (
+                f"{unreported:,} requests that lost workers had begun after their last report are in the "
+                "books only: the figures of steps, latencies and seconds are without them"
+            )
+            self.messages.append(Message(severity="WARN", text=text))
         estimated = sum(sum(worker.estimates.values()) for worker in self.tally.workers.values())
         if estimated:
             text = (

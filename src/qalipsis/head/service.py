@@ -30,6 +30,7 @@ from qalipsis.head import campaign_configuration, checkpoint, schedule_request
 from qalipsis.head.campaign import Phase
 from qalipsis.head.campaign_configuration import CampaignConfiguration, InvalidConfiguration, Problem
 from qalipsis.head.campaign_list import (
+    UNENDED,
     CampaignQuery,
     CampaignRecord,
     CampaignScenario,
@@ -243,18 +244,21 @@ class CampaignService:
     async def follow(self, key: str) -> AsyncIterator[Happening | None]:
         """What happens in the campaign from now to its end; raises UnknownCampaign."""
         charge = self._charges.get(key)
-        if charge is not None:
-            return charge.stream.follow(PULSE_SECONDS)
-        await self.record(key)
-        return watched(lambda: self._glance(key), PULSE_SECONDS)
+        if charge is None:
+            await self.record(key)
+            return self._watched(key)
+        return self._followed(charge)
 
     # What can be run, and where
 
     def scenarios(self) -> Mapping[str, tuple[ScenarioDescriptor, datetime]]:
-        """The scenarios of all factories by their names, and since when they are known."""
+        """The scenarios of all factories by their names, and since when they are known.
+
+        What is offered by a factory that is there goes before what one offered that is not.
+        """
         return {
             scenario.name: (scenario, each.arrived_at)
-            for each in self.factories()
+            for each in sorted(self.factories(), key=lambda each: (each.is_fresh, each.arrived_at))
             for scenario in each.handshake.scenarios
         }
 
@@ -551,6 +555,20 @@ class CampaignService:
         is_over = is_terminal(record.state)
         live = None if is_over else await self._live_elsewhere(key)
         return StateEntered(state=record.state, status=record.status), live, is_over
+
+    async def _followed(self, charge: _Charge) -> AsyncIterator[Happening | None]:
+        """What happens here, and what happens elsewhere when another head goes on with it."""
+        told: Happening | None = None
+        async for each in charge.stream.follow(PULSE_SECONDS):
+            told = each if isinstance(each, StateEntered) else told
+            yield each
+        is_leaving = self._is_closing or self._failure is not None
+        if not is_leaving and isinstance(told, StateEntered) and told.status in UNENDED:
+            async for each in self._watched(charge.request.key):
+                yield each
+
+    def _watched(self, key: str) -> AsyncIterator[Happening | None]:
+        return watched(lambda: self._glance(key), PULSE_SECONDS)
 
     async def _live_elsewhere(self, key: str) -> Live | None:
         found = await self._store.checkpoint(key)

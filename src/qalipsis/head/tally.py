@@ -43,6 +43,14 @@ class WorkerTally:
         return self.lost_reason is not None
 
     @property
+    def unreported(self) -> int:
+        """The requests that its last counters know and its last report did not: no step has them."""
+        return sum(
+            max(0, counts[Slot.REQUESTS_ATTEMPTED] - self.rates.get(scenario, (0.0, 0, 0.0))[1])
+            for scenario, counts in self.ledgers.items()
+        )
+
+    @property
     def is_unheard(self) -> bool:
         """Whether it is lost and has never reported: then there is no rate to estimate from."""
         return self.is_presumed and not self.ledgers
@@ -133,6 +141,7 @@ class Tally:
         worker = self.workers.get(place)
         if worker is None or not self.aggregate.add(source(place), snapshot):
             return
+        _note_rates(worker, snapshot)
         if worker.is_presumed:
             worker.ledgers, worker.estimates = snapshot.ledgers, {}
         if worker.is_lost:
@@ -140,7 +149,6 @@ class Tally:
         self._load.add(source(place), snapshot)
         worker.health.add(snapshot.health)
         worker.ledgers = snapshot.ledgers
-        _note_rates(worker, snapshot)
 
     def silent(self, place: Place, seconds: float) -> None:
         """Count a second in which a worker could not even report: its loop lags by so much."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from qalipsis.config.durations import seconds
-from qalipsis.head.campaign_list import CampaignQuery, CampaignRecord, Page
+from qalipsis.head.campaign_list import UNENDED, CampaignQuery, CampaignRecord, Page
 from qalipsis.head.campaign_outcomes import MOST_PERIODS, Outcomes, Period
 from qalipsis.head.data_series import DataSeries
 from qalipsis.head.meter_filter import identifying, test_of
@@ -29,7 +29,6 @@ SAMPLED_CAMPAIGNS: Final = 20
 MOST_SAMPLES: Final = 5000
 
 _LISTED: Final = 500
-_OVER: Final = ("SCHEDULED", "QUEUED", "IN_PROGRESS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +122,7 @@ class TimeSeriesReader:
         outcomes = Outcomes(since or until - 30 * length, until, offset, length)
         if len(outcomes.periods()) > MOST_PERIODS:
             raise TooMuch(f"more than {MOST_PERIODS} periods would be the answer; choose a longer timeframe")
-        query = CampaignQuery(sort="start", descending=True, excluded_statuses=_OVER, size=_LISTED)
+        query = CampaignQuery(sort="start", descending=True, excluded_statuses=UNENDED, size=_LISTED)
         while True:
             page = await self._store.campaigns(query)
             for each in page.elements:

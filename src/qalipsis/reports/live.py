@@ -21,7 +21,10 @@ class LiveStep(Struct, frozen=True, kw_only=True):
 
 
 class Live(Struct, frozen=True, kw_only=True):
-    """`planned_s` is the length the profiles foresee, None when only the minions decide."""
+    """`planned_s` is the length the profiles foresee, None when only the minions decide.
+
+    `minions_ended` are those that completed, and those that failed or were aborted.
+    """
 
     campaign: str
     state: str
@@ -31,6 +34,7 @@ class Live(Struct, frozen=True, kw_only=True):
     minions_started: int
     minions_running: int
     minions_ended: int
+    minions_completed: int = 0
     requests: int
     requests_per_s: float
     errors: int

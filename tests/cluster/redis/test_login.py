@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis as Client
+from redis.exceptions import NoPermissionError
 
 from qalipsis.cluster.redis.address import from_settings
+from qalipsis.cluster.redis.faults import Words, judged
 from qalipsis.cluster.redis.transport import RedisTransport
 from qalipsis.config.secret import Secret
 from qalipsis.config.settings import Redis as RedisSettings
@@ -185,6 +187,27 @@ async def test_a_key_that_is_denied_is_named_to_the_reader(tls_redis: Redis, ope
     transport = await opened(from_settings(RedisSettings(uri=uri)))
     with pytest.raises(ServiceUnavailable, match=r"may not HGETALL \{qalipsis:news\}:receipts"):
         await asyncio.wait_for(anext(transport.subscribe("news")), 10)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("XGROUP", "CREATE", "qalipsis:node:a", "readers", "0", "MKSTREAM"),
+            "XGROUP CREATE qalipsis:node:a",
+        ),
+        (("XINFO", "CONSUMERS", "qalipsis:node:a", "readers"), "XINFO CONSUMERS qalipsis:node:a"),
+        (
+            ["XREADGROUP", "GROUP", "readers", "me", "COUNT", 1, "STREAMS", "qalipsis:node:a", ">"],
+            "XREADGROUP qalipsis:node:a",
+        ),
+        (("XADD", "qalipsis:handshake", "*"), "XADD qalipsis:handshake"),
+    ],
+)
+def test_the_key_is_named_wherever_it_stands_in_the_command(words: Words, told: str) -> None:
+    address = from_settings(RedisSettings(uri=Secret("redis://bob@10.0.0.1")))
+    error = judged(NoPermissionError("no access"), address.nodes[0], address, words)
+    assert f"may not {told} (no access)" in str(error)
 
 
 async def test_connections_have_a_name_and_are_as_many_as_the_pool_says(

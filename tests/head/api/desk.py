@@ -51,8 +51,9 @@ LIVE = Live(
     planned_s=None,
     minions_scheduled=10,
     minions_started=7,
-    minions_running=6,
-    minions_ended=1,
+    minions_running=5,
+    minions_ended=2,
+    minions_completed=1,
     requests=30,
     requests_per_s=3.0,
     errors=2,
@@ -130,8 +131,9 @@ class Desk:
         """Whether campaigns end at once."""
         now = utc_now if clock is None else partial(_moment_of, clock)
         clock = clock or SystemClock()
-        # No time passes there: the factory was always heard just now, however long the test takes.
-        directory = MemoryDirectory(VirtualClock(0.0, epoch_offset=time.time()))
+        # No time passes there by itself: the factory was heard just now, however long the test takes.
+        self.silence = VirtualClock(0.0, epoch_offset=time.time())
+        directory = MemoryDirectory(self.silence)
         self.office = Office(
             head=head,
             transport=MemoryTransport(),
@@ -160,17 +162,25 @@ class Desk:
         """Made when it is needed, for it takes a while."""
         return make_app(self.service, self._gate, self._server, CampaignValidation(), self.data)
 
-    def welcome(self) -> None:
+    def welcome(self, node: str = "node", minions: int = 10) -> None:
         """A factory has come, with two scenarios."""
         scenarios = (
             ScenarioDescriptor(
-                name="browse", minions=10, profile="immediate", steps=(StepDescriptor(name="home", type="x"),)
+                name="browse",
+                minions=minions,
+                profile="immediate",
+                steps=(StepDescriptor(name="home", type="x"),),
             ),
             ScenarioDescriptor(name="stages", minions=4, profile="stages", fixed_minions=True),
         )
-        handshake = Handshake(node="node", protocol=PROTOCOL, version="1", workers=2, scenarios=scenarios)
+        handshake = Handshake(node=node, protocol=PROTOCOL, version="1", workers=2, scenarios=scenarios)
         _at_once(self.office.directory.register(handshake, 1))
         _at_once(self.office.roster.refresh())
+
+    async def pass_by(self, seconds: float) -> None:
+        """Nothing is heard of any factory for so long."""
+        self.silence.advance(seconds)
+        await self.office.roster.refresh()
 
     def see_off(self) -> None:
         """The factory has left."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
+from qalipsis.head.live_stream import StateEntered
+from qalipsis.head.ownership import Fenced
 from qalipsis.head.service import LEFT_BEHIND
 from tests.head.api.desk import NO_FACTORY, Desk, configuration, open_client
 
@@ -48,6 +51,7 @@ async def test_a_campaign_is_started_watched_and_reported(desk: Desk, client: ht
         28,
         2,
     )
+    assert details["completedMinions"] == 1, "one of the two that ended has failed"
     assert details["scenarios"][0]["steps"][0]["totalExecutions"] == 30
     assert details["verdict"] is None
     run.go()
@@ -130,6 +134,20 @@ async def test_a_campaign_is_replayed_as_it_was_configured(desk: Desk, client: h
     assert again.json()["key"] != key
     (await desk.run_of(0)).go()
     assert (await desk.run_of(1)).request.scenarios["browse"].minions == 25
+
+
+async def test_the_stream_goes_on_when_another_head_goes_on_with_the_campaign(
+    desk: Desk, client: httpx.AsyncClient
+) -> None:
+    key = await start(client)
+    run = await desk.run_of(0)
+    await desk.until(client, key, "IN_PROGRESS")
+    happenings = await desk.service.follow(key)
+    await anext(happenings)
+    run.go(Fenced("another head was quicker"))
+    async with asyncio.timeout(10):
+        states = [each async for each in happenings if isinstance(each, StateEntered)]
+    assert states[-1].status == "FAILED", "the end, not the moment in which it changed hands"
 
 
 async def test_the_stream_tells_everything_until_the_end(desk: Desk, client: httpx.AsyncClient) -> None:

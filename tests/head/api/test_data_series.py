@@ -201,3 +201,11 @@ async def test_names_fields_and_tags_are_those_that_were_measured(
     found = (await client.get("/api/data-series?campaign=c-1")).json()["elements"]
     assert created["reference"] not in [each["reference"] for each in found]
     assert [each["reference"] for each in found] == ["minions.count"]
+
+
+@pytest.mark.parametrize("value", ["many", "", "nan", "inf"])
+async def test_what_is_compared_with_no_number_is_refused(client: httpx.AsyncClient, value: str) -> None:
+    filters = [{"name": "count", "operator": "IS_GREATER_THAN", "value": value}]
+    answer = await client.post("/api/data-series", json=series(filters=filters))
+    assert answer.status_code == 400
+    assert [each["property"] for each in answer.json()["errors"]] == ["dataSeries.filters[0].value"]

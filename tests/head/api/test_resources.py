@@ -71,6 +71,26 @@ async def test_a_head_is_ready_when_a_factory_has_come() -> None:
         assert "\nqalipsis_factories 1\n" in metrics
 
 
+async def test_a_head_is_not_ready_when_all_its_factories_are_silent() -> None:
+    desk = Desk()
+    desk.welcome()
+    async with open_client(desk) as client:
+        await desk.pass_by(60.0)
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "no factory is heard any more")
+        assert "\nqalipsis_factories 0\n" in (await client.get("/metrics")).text
+
+
+async def test_a_scenario_is_shown_as_a_factory_offers_it_that_is_there() -> None:
+    desk = Desk()
+    desk.welcome("vanished", minions=10)
+    async with open_client(desk) as client:
+        await desk.pass_by(60.0)
+        desk.welcome("here", minions=77)
+        scenarios = (await client.get("/api/scenarios")).json()
+        assert {each["name"]: each["minionsCount"] for each in scenarios} == {"browse": 77, "stages": 4}
+
+
 async def test_the_api_describes_itself_and_loads_nothing_from_elsewhere() -> None:
     async with open_client(Desk()) as client:
         described = (await client.get("/api/openapi.json")).json()

@@ -153,3 +153,14 @@ async def test_campaigns_are_counted_by_how_they_ended(desk: Desk, client: httpx
         ("2023-11-14T22", 1),
         ("2023-11-15T22", 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "name"), [("from=yesterday", "from"), ("timeOffset=25", "timeOffset"), ("until=x", "until")]
+)
+async def test_a_wrong_parameter_is_called_as_it_was_sent(
+    client: httpx.AsyncClient, query: str, name: str
+) -> None:
+    answer = await client.get(f"/api/time-series/summary/campaign-status?{query}")
+    assert answer.status_code == 400
+    assert [each["property"] for each in answer.json()["errors"]] == [name]

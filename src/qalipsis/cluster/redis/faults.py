@@ -70,7 +70,7 @@ def judged(error: BaseException, node: Node, address: Address, words: Words = ()
 def _of_an_answer(
     error: ResponseError, node: Node, address: Address, words: Words
 ) -> Passing | QalipsisError:
-    asked = " ".join(map(_shown, words[:2])) or "to connect"
+    asked = _asked(words)
     if isinstance(error, NoPermissionError):
         return ServiceRefused(
             f"{address.who} of Redis at {node} may not {asked} ({error}): grant the command and the key, see "
@@ -96,6 +96,18 @@ def _of_an_answer(
     if "db index is out of range" in text or "select is not allowed" in text:
         return ServiceUnavailable(f"Redis at {node} has no database {address.database}: correct redis.uri")
     return ServiceUnavailable(f"Redis at {node} refuses {asked}: {error}")
+
+
+def _asked(words: Words) -> str:
+    """The command and its key, which some commands have behind a word of their own."""
+    match words:
+        case ("XGROUP" | "XINFO", _, _, *_):
+            shown = words[:3]
+        case ("XREADGROUP", *_) if "STREAMS" in words:
+            shown = (words[0], words[words.index("STREAMS") + 1])
+        case _:
+            shown = words[:2]
+    return " ".join(map(_shown, shown)) or "to connect"
 
 
 def _of_tls(error: BaseException | None) -> tuple[str | None, str | None]:

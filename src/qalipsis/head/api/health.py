@@ -21,13 +21,16 @@ async def is_alive() -> dict[str, str]:
 
 @get("/health/ready", opt={OPEN: True}, tags=["health"])
 async def is_ready(service: NamedDependency[CampaignService]) -> Response[dict[str, str]]:
-    """UP when the store answers and a factory is there; 503 otherwise."""
+    """UP when the store answers and a factory is there, heard a moment ago; 503 otherwise."""
     try:
         await service.zones()
     except QalipsisError:
         return _answer({"status": "DOWN", "reason": "the store is away"})
-    if not service.factories():
+    factories = service.factories()
+    if not factories:
         return _answer({"status": "DOWN", "reason": "no factory has come yet"})
+    if not any(each.is_fresh for each in factories):
+        return _answer({"status": "DOWN", "reason": "no factory is heard any more"})
     return _answer({"status": "UP"})
 
 
@@ -37,7 +40,12 @@ async def show_metrics(service: NamedDependency[CampaignService]) -> Response[st
     running = service.running
     lives = [live for live in running.values() if live is not None]
     figures: tuple[tuple[str, str, str, float], ...] = (
-        ("qalipsis_factories", "gauge", "factories that the head has accepted", len(service.factories())),
+        (
+            "qalipsis_factories",
+            "gauge",
+            "factories that were heard a moment ago",
+            sum(each.is_fresh for each in service.factories()),
+        ),
         ("qalipsis_campaigns_waiting", "gauge", "campaigns that wait for their turn", service.waiting),
         ("qalipsis_campaigns_running", "gauge", "campaigns that this head drives", len(running)),
         (
@@ -55,7 +63,7 @@ async def show_metrics(service: NamedDependency[CampaignService]) -> Response[st
         (
             "qalipsis_campaign_errors",
             "gauge",
-            "failed requests so far, in the campaigns that this head drives",
+            "failed executions of steps so far, checks included, in the campaigns that this head drives",
             sum(live.errors for live in lives),
         ),
     )

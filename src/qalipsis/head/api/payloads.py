@@ -257,7 +257,7 @@ def _live_figures(record: CampaignRecord, live: Live | None) -> dict[str, Any]:
     steps = () if live is None else live.steps
     return {
         "started_minions": None if live is None else live.minions_started,
-        "completed_minions": None if live is None else live.minions_ended,
+        "completed_minions": None if live is None else live.minions_completed,
         "successful_executions": None if live is None else sum(s.executed - s.failed for s in steps),
         "failed_executions": None if live is None else sum(s.failed for s in steps),
         "meters": (),

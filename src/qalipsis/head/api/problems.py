@@ -37,7 +37,7 @@ def refuse(request: _Request, error: HTTPException) -> Response[Errors]:
         case status if status >= 500:
             return fail(request, error)
         case _:
-            errors = tuple(_problems(error.extra, _subject(request.url.path))) or (_sentence(error),)
+            errors = tuple(_problems(error.extra, request)) or (_sentence(error),)
     return _answer(errors, error.status_code, error.headers)
 
 
@@ -99,13 +99,22 @@ def _sentence(error: HTTPException) -> str:
     return f"the body is not the JSON that is expected here{reason}"
 
 
-def _problems(extra: Any, subject: str) -> Iterable[Problem]:
+def _problems(extra: Any, request: _Request) -> Iterable[Problem]:
+    subject = _subject(request.url.path)
     for each in extra if isinstance(extra, list) else ():
         if isinstance(each, dict) and "message" in each:
             key, source = str(each.get("key", "")), each.get("source")
             if key == "data":
                 yield Problem(property=subject, message="a JSON object is expected as the body")
                 continue
-            place = ".".join(filter(None, (subject, key))) if source in (None, "body") else key
+            is_of_body = source in (None, "body")
+            place = ".".join(filter(None, (subject, key))) if is_of_body else _asked_as(key, request)
             message = str(each["message"]).partition(" - at ")[0]
             yield Problem(property=place, message=message)
+
+
+def _asked_as(parameter: str, request: _Request) -> str:
+    """How clients call a parameter of the handler: `from`, which is no name in Python."""
+    known = request.route_handler.parsed_fn_signature.parameters.get(parameter)
+    kwarg = None if known is None else known.kwarg_definition
+    return getattr(kwarg, "name", None) or parameter
