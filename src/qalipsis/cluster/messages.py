@@ -25,8 +25,6 @@ class Handshake(Struct, frozen=True, kw_only=True, tag="handshake"):
     campaigns: int = 1
     """How many it works for at once."""
     scenarios: tuple[ScenarioDescriptor, ...]
-    property_keys: tuple[str, ...] = ()
-    """The configuration keys that the scenarios read."""
     zone: str | None = None
     tenant: str | None = None
     tags: dict[str, str] = field(default_factory=dict)

@@ -225,7 +225,6 @@ class Session:
                 workers=self._workers,
                 campaigns=len(self._seats),
                 scenarios=self._scenarios.scenarios,
-                property_keys=self._scenarios.property_keys,
                 zone=self._identity.zone,
                 tenant=self._identity.tenant,
                 tags=dict(self._identity.tags),

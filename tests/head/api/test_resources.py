@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from qalipsis.cluster.messages import Heartbeat
 from qalipsis.head.api.resources import iso
+from qalipsis.head.directory import Beat
 from qalipsis.head.zones import Zone
 from tests.head.api.desk import Desk, configuration, open_client
 
@@ -32,6 +34,19 @@ async def test_scenarios_zones_and_factories_are_shown() -> None:
         assert states == {"idle": 1, "registered": 0, "unhealthy": 0, "offline": 0}
         (factory,) = (await client.get("/api/factories")).json()
         assert (factory["node"], factory["state"], factory["campaign"]) == ("node", "IDLE", None)
+
+
+async def test_what_a_factory_said_last_is_shown() -> None:
+    desk = Desk()
+    desk.welcome()
+    heartbeat = Heartbeat(state="idle", clock=1.5, cpu=0.25, loop_lag_s=0.002, memory_bytes=40_000_000)
+    async with open_client(desk) as client:
+        (factory,) = (await client.get("/api/factories")).json()
+        assert (factory["cpu"], factory["loopLagMs"], factory["memoryBytes"]) == (None, None, None)
+        await desk.office.directory.hear([Beat("node", 1, heartbeat)])
+        await desk.office.roster.refresh()
+        (factory,) = (await client.get("/api/factories")).json()
+        assert (factory["cpu"], factory["loopLagMs"], factory["memoryBytes"]) == (0.25, 2.0, 40_000_000)
 
 
 async def test_a_factory_that_works_for_a_campaign_is_shown_with_it() -> None:

@@ -47,6 +47,8 @@ class Factory(_Answer, frozen=True, kw_only=True):
     last_heartbeat: datetime
     loop_lag_ms: float | None
     cpu: float | None
+    memory_bytes: int | None
+    """Of its supervisor; each worker has its own beside it."""
     clock_offset_ms: float | None
     lease: datetime | None
     """Until when it may work for its campaign without another answer of a head."""
@@ -148,6 +150,7 @@ async def list_factories(service: NamedDependency[CampaignService]) -> list[Fact
                 last_heartbeat=factory.heard_at,
                 loop_lag_ms=None if heard is None else heard.loop_lag_s * 1000,
                 cpu=None if heard is None else heard.cpu,
+                memory_bytes=None if heard is None else heard.memory_bytes,
                 clock_offset_ms=None if heard is None else factory.clock_offset_s * 1000,
                 lease=_lease_of(factory, service.lease_s),
                 campaign=next(iter(factory.campaigns), None),
