@@ -230,3 +230,16 @@ def test_a_campaign_that_never_started_has_a_report_too() -> None:
     report = campaign.report(is_aborted=True)
     assert (report.campaign.status, report.verdict.value) == ("ABORTED", "VALID")
     assert report.timeline == ()
+
+
+@pytest.mark.parametrize(("dropped", "verdict"), [(1, "VALID"), (2, "DEGRADED")])
+def test_a_load_that_lacks_many_arrivals_is_not_valid_however_short_it_was(
+    campaign: Campaign, dropped: int, verdict: str
+) -> None:
+    started = 25 - dropped
+    arrived = five(arrivals_planned=25, arrivals_started=started, arrivals_dropped=dropped)
+    campaign.ledgers = [arrived, arrived]
+    campaign.health = WorkerHealth(dropped=dropped)
+    report = campaign.report(replace(SHOP, has_arrivals=True))
+    assert report.verdict.value == verdict
+    assert len(report.verdict.reasons) == (verdict == "DEGRADED")

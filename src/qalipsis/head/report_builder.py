@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from qalipsis.head.accounts import Accounts
 from qalipsis.head.assignment import Assignment, Member
@@ -31,6 +31,9 @@ from qalipsis.reports.model import (
     StepReport,
     WorkerReport,
 )
+
+MOST_DROPPED: Final = 0.05
+"""Share of the arrivals of a scenario: with more of them missing, it was not the load that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,7 @@ def build(ending: Ending) -> Report:
             ending.tally,
             accounts,
             ending.is_aborted,
-            (*ending.faults, *_unstarted(ending, accounts)),
+            (*ending.faults, *_unstarted(ending, accounts), *_dropped(ending, accounts)),
             accepts_redistribution=ending.accepts_redistribution,
         ),
         ledger=accounts.of_campaign(),
@@ -99,6 +102,23 @@ def _unstarted(ending: Ending, accounts: Accounts) -> Iterator[str]:
             yield (
                 f"{minions.unstarted:,} of {minions.scheduled:,} minions of {scenario.name} never started: "
                 "its profile broke, as the log says"
+            )
+
+
+def _dropped(ending: Ending, accounts: Accounts) -> Iterator[str]:
+    """Scenarios that lacked minions for many of their arrivals, in bursts or in too short a campaign to tell.
+
+    What is dropped while a lost worker's arrivals move to others is no lack of minions, and told as the loss.
+    """
+    workers = ending.tally.workers.values()
+    if any(worker.is_lost or worker.health.is_dropping for worker in workers):
+        return
+    for scenario in ending.scenarios:
+        arrivals = accounts.of_scenario(scenario.name).arrivals
+        if arrivals.dropped > MOST_DROPPED * arrivals.planned:
+            yield (
+                f"{arrivals.dropped:,} of {arrivals.planned:,} arrivals of {scenario.name} were dropped, "
+                "because no minion was free: give it more minions"
             )
 
 

@@ -100,6 +100,11 @@ class InjectorHealth:
     def _streaks(self) -> tuple[_Streak, ...]:
         return self._cpu, self._lag, self._start, self._dropped
 
+    @property
+    def is_dropping(self) -> bool:
+        """Whether it dropped arrivals for so long that `reasons` say so."""
+        return self._dropped.longest > 0
+
     def add(self, row: WorkerHealth) -> None:
         """Take one second into account."""
         self._cpu.add(row.cpu, MOST_CPU)
