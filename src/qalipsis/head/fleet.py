@@ -35,6 +35,10 @@ class Fleet:
         first = self.assignment.first_worker.get(node, 0)
         return range(first, first + sum(each.workers for each in self.factories if each.node == node))
 
+    def zone_of(self, node: str) -> str:
+        """A factory's zone; empty when it stands in none, or does not belong to the fleet."""
+        return next((each.zone or "" for each in self.factories if each.node == node), "")
+
 
 def choose(request: CampaignRequest, there: Sequence[FactoryRecord], zones: Sequence[Zone]) -> Fleet:
     """The fleet of the campaign among the factories that are `there`.

@@ -25,6 +25,7 @@ from qalipsis.head.time_series_reader import Scope
 
 MOST_SERIES: Final = 50
 MOST_SCENARIOS: Final = 100
+MOST_ZONES: Final = 100
 MOST_FOUND: Final = 10_000
 LONGEST_TIMEFRAME: Final = 366 * 86_400.0
 
@@ -35,7 +36,7 @@ _OPT: Final = {"permission": "read:time-series"}
 _SeriesList = Annotated[_List, QueryParameter(name="series", max_items=MOST_SERIES)]
 _CampaignList = Annotated[_List, QueryParameter(name="campaigns", max_items=MOST_CAMPAIGNS)]
 _ScenarioList = Annotated[_List | None, QueryParameter(name="scenarios", max_items=MOST_SCENARIOS)]
-_ZoneList = Annotated[_List | None, QueryParameter(name="zones", max_items=MOST_SCENARIOS)]
+_ZoneList = Annotated[_List | None, QueryParameter(name="zones", max_items=MOST_ZONES)]
 _From = Annotated[datetime | None, QueryParameter(name="from")]
 _Until = Annotated[datetime | None, QueryParameter(name="until")]
 _Timeframe = Annotated[str | None, QueryParameter(max_length=50)]
@@ -144,11 +145,10 @@ def _scope(
     keys = split(campaigns, MOST_CAMPAIGNS, "campaigns")
     if not keys:
         raise ClientException("at least one campaign is needed: campaigns=KEY,KEY")
-    if zones:
-        raise ClientException("meters are kept for all zones together; leave out zones")
     return Scope(
         campaigns=keys,
         scenarios=split(scenarios, MOST_SCENARIOS, "scenarios"),
+        zones=split(zones, MOST_ZONES, "zones"),
         since=_moment("from", since),
         until=_moment("until", until),
     )
@@ -195,6 +195,7 @@ def _meter(campaign: str, meter: Measured) -> Meter:
         tags=meter.tags,
         campaign=campaign,
         scenario=meter.scenario or None,
+        zone=meter.zone or None,
         count=meter.count,
         value=meter.value,
         sum=meter.sum,
