@@ -86,7 +86,10 @@ async def aggregate(
     until: _Until = None,
     timeframe: _Timeframe = None,
 ) -> dict[str, Values]:
-    """Each data series over these campaigns, in buckets that are aligned with the start of each."""
+    """Each data series over these campaigns, in buckets that are aligned with the start of each.
+
+    It is made of the meters of the whole fleet; with `zones`, of those of each of these.
+    """
     found = await desk.series.find(split(series, MOST_SERIES, "series"), request.user.name)
     width = None if timeframe is None else _length("timeframe", timeframe, 1.0)
     curves = await desk.time_series.aggregate(found, _scope(campaigns, scenarios, zones, since, until), width)
@@ -106,7 +109,10 @@ async def search(
     page: Annotated[int, QueryParameter(ge=0, le=MOST_PAGES)] = 0,
     size: Annotated[int, QueryParameter(ge=1, le=MOST_FOUND)] = 500,
 ) -> dict[str, MeterPage]:
-    """The single meters of each data series, one of each second, in the order of time."""
+    """The single meters of each data series, one of each second, in the order of time.
+
+    They are of the whole fleet; with `zones`, of each of these.
+    """
     found = await desk.series.find(split(series, MOST_SERIES, "series"), request.user.name)
     scope = _scope(campaigns, scenarios, zones, since, until)
     pages = await desk.time_series.search(found, scope, page, size)
