@@ -35,14 +35,19 @@ WORKERS = 4
 FACTORIES = 250
 """A thousand snapshots a second; those of one factory differ, all factories say the same."""
 
+ZONES = 4
+
 WARM = 2
 """Seconds that are not counted: the tables of the first ones are not there yet."""
 
 
 def measure(is_quick: bool) -> list[Figure]:
-    measured = isolated("benchmarks.merging:merging", INJECTOR, seconds=5 if is_quick else 20)
+    seconds = 5 if is_quick else 20
+    measured = isolated("benchmarks.merging:merging", INJECTOR, seconds=seconds, zones=1)
+    in_zones = isolated("benchmarks.merging:merging", INJECTOR, seconds=seconds, zones=ZONES)
     return [
         at_least("snapshots merged per second of CPU", measured["per_second"], "/s", 4_000),
+        Figure(f"of a fleet in {ZONES} zones", in_zones["per_second"], "/s"),
         Figure("in the fastest second", measured["fastest"], "/s"),
         Figure("occupied buckets of a snapshot", measured["buckets"], ""),
         at_most("its message", measured["largest"], "bytes", MAX_BYTES),
@@ -50,14 +55,14 @@ def measure(is_quick: bool) -> list[Figure]:
     ]
 
 
-def merging(seconds: int) -> dict[str, float]:
+def merging(seconds: int, zones: int) -> dict[str, float]:
     """Every worker tells of every second; the head hears all workers of one second, then closes it."""
     frozen = [list(snapshots(worker, seconds)) for worker in range(WORKERS)]
     senders = [Sender(f"factory-{number}", 1) for number in range(FACTORIES)]
     tally = Tally()
-    for sender in senders:
+    for number, sender in enumerate(senders):
         for worker in range(WORKERS):
-            tally.add_worker((sender.source, worker), 1)
+            tally.add_worker((sender.source, worker), 1, f"zone-{number % zones}")
     rates = []
     largest = 0
     for t in range(seconds):

@@ -47,13 +47,13 @@ def test_status_creates_nothing_and_upgrade_creates_the_tables(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert db("status") == 0
-    assert "there are no tables yet, `qalipsis db upgrade` brings them to 0002" in capsys.readouterr().out
+    assert "there are no tables yet, `qalipsis db upgrade` brings them to 0003" in capsys.readouterr().out
     assert list(here.iterdir()) == []
     assert db("upgrade") == 0
-    assert "data/qalipsis.db: the tables were created, at revision 0002" in capsys.readouterr().out
+    assert "data/qalipsis.db: the tables were created, at revision 0003" in capsys.readouterr().out
     for action in ("upgrade", "status"):
         assert db(action) == 0
-        assert "the tables are up to date, at revision 0002" in capsys.readouterr().out
+        assert "the tables are up to date, at revision 0003" in capsys.readouterr().out
 
 
 def test_the_tables_of_a_server_are_found_by_the_sql_of_administrators(

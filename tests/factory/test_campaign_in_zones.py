@@ -13,6 +13,7 @@ from qalipsis.factory.session import Identity, Session
 from qalipsis.factory.worker_task import WorkerTask
 from qalipsis.head.campaign_list import NewCampaign
 from qalipsis.head.campaign_request import CampaignRequest
+from qalipsis.head.data_series import DataSeries, Filter
 from qalipsis.head.memory_directory import MemoryDirectory
 from qalipsis.head.office import Office
 from qalipsis.head.orchestrator import Orchestrator
@@ -21,6 +22,7 @@ from qalipsis.head.roster import Roster
 from qalipsis.head.scenario_request import ScenarioRequest
 from qalipsis.head.store import MemoryStore
 from qalipsis.head.tenure import Tenure
+from qalipsis.head.time_series_reader import Scope, TimeSeriesReader
 from qalipsis.head.zones import Zone
 from qalipsis.plan.profile_override import ArrivalRate, PercentageStages, Regular, StageOfShare
 from qalipsis.reports.model import Report
@@ -29,7 +31,7 @@ from qalipsis.system_clock import SystemClock
 SHOP = """
     from qalipsis import scenario
 
-    shop = scenario("shop", minions=10).start().returns(1).named("order")
+    shop = scenario("shop", minions=10).start().returns(1).named("order").counter("items", lambda it: 3)
     search = scenario("search", minions=6).start().returns(1).named("find")
 """
 
@@ -39,11 +41,12 @@ async def run(
     scenarios: dict[str, ScenarioRequest],
     speed_factor: float = 1.0,
     fleet: tuple[tuple[str, str, int], ...] = (("w", "west", 2), ("e", "east", 1)),
+    store: MemoryStore | None = None,
 ) -> Report:
     """The report of a campaign by factories of this node, zone and number of workers."""
     file = folder / "scenarios.py"
     file.write_text(dedent(SHOP))
-    transport, store, clock = MemoryTransport(), MemoryStore(), SystemClock()
+    transport, store, clock = MemoryTransport(), store or MemoryStore(), SystemClock()
     directory = MemoryDirectory(clock)
     for key in ("west", "east"):
         await store.add_zone(Zone(key=key, title=key))
@@ -155,3 +158,42 @@ async def test_arrivals_go_where_minions_wait_for_them(tmp_path: Path) -> None:
     assert report.ledger.passes.completed == 50
     passes = {factory.node: factory.ledger.passes.completed for factory in report.factories}
     assert passes == {"w": 50, "e": 0}
+
+
+async def summed(store: MemoryStore, *zones: str) -> dict[str, float | None]:
+    """Sums over the whole campaign in these zones, or in the fleet."""
+    series = [
+        DataSeries(
+            reference=name,
+            creator="me",
+            display_name=name,
+            data_type="METERS",
+            value_name=name,
+            filters=filters,
+            field_name="value",
+            aggregation_operation="SUM",
+        )
+        for name, filters in (
+            ("step.executions", (Filter(name="step", operator="IS", value="order"),)),
+            ("items", ()),
+        )
+    ]
+    curves = await TimeSeriesReader(store).aggregate(series, Scope(campaigns=("c-1",), zones=zones))
+    return {name: curve.summary.value for name, curve in curves.items()}
+
+
+async def test_meters_over_time_are_told_of_each_zone(tmp_path: Path) -> None:
+    store = MemoryStore()
+    await run(tmp_path, {"shop": ScenarioRequest(minions=100, zones={"west": 67, "east": 33})}, store=store)
+    assert await summed(store) == {"step.executions": 100.0, "items": 300.0}
+    assert await summed(store, "west") == {"step.executions": 67.0, "items": 201.0}
+    assert await summed(store, "east") == {"step.executions": 33.0, "items": 99.0}
+    assert await summed(store, "east", "west", "north") == await summed(store)
+    assert await summed(store, "north") == {"step.executions": None, "items": None}
+
+
+async def test_a_campaign_in_one_zone_is_that_zone(tmp_path: Path) -> None:
+    store = MemoryStore()
+    await run(tmp_path, {"shop": ScenarioRequest()}, fleet=(("w", "west", 1),), store=store)
+    assert await summed(store, "west") == await summed(store) == {"step.executions": 10.0, "items": 30.0}
+    assert await summed(store, "east") == {"step.executions": None, "items": None}

@@ -224,3 +224,43 @@ async def test_factories_without_a_head_stop_by_themselves_twenty_times(
     opened: OpenCluster, round: int
 ) -> None:
     await leave_alone(opened, 15.0, 300)
+
+
+async def test_meters_of_each_zone_are_what_its_factory_sent_although_a_head_was_killed(
+    opened: OpenCluster,
+) -> None:
+    async with opened(requests=20) as cluster:
+        for name in ("left", "right"):
+            await cluster.head(name)
+        await cluster.watch()
+        await cluster.add_zones("east", "west")
+        await cluster.join("one", "two", zones=("east", "west"))
+        key = await cluster.start(20, zones={"east": 60, "west": 40})
+        await cluster.until_load(100)
+        owner = next(each.owner for each in reversed(cluster.changes) if each.key == key)
+        assert owner is not None
+        next(each for each, _ in cluster.heads.values() if f"-{each.pid}-" in owner).kill()
+        await cluster.ended(key)
+        offered = {
+            zones: await offered_in(cluster, key, zones) for zones in ("", "east", "west", "east,west")
+        }
+        sent = {zone: cluster.target.count(sender=node) for zone, node in (("east", "one"), ("west", "two"))}
+        assert sent == {"east": 240, "west": 160}
+        assert offered == {**sent, "": 400, "east,west": 400}
+
+
+async def offered_in(cluster: Cluster, key: str, zones: str) -> float | None:
+    """The requests of all seconds, in these zones or everywhere."""
+    series = {
+        "displayName": "offered",
+        "dataType": "METERS",
+        "valueName": "requests.offered",
+        "fieldName": "count",
+        "aggregationOperation": "SUM",
+    }
+    made = await asyncio.to_thread(cluster.ask, "POST", "/data-series", series)
+    reference = made["reference"]
+    path = f"/time-series/aggregate?series={reference}&campaigns={key}&zones={zones}"
+    answer = await asyncio.to_thread(cluster.ask, "GET", path)
+    value: float | None = answer[reference]["summary"]["value"]
+    return value

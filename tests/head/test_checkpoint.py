@@ -126,7 +126,8 @@ def begun() -> Progress:
     progress = Progress("c-1", 1000.0)
     progress.begin("nightly", 19)
     for node, worker in PLACES:
-        progress.meet(node, WorkerState(worker=worker, pid=41 + worker, planned_s=12.5))
+        told = WorkerState(worker=worker, pid=41 + worker, planned_s=12.5)
+        progress.meet(node, told, FLEET.zone_of(node))
     progress.started_at = 1001.0
     return progress
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from qalipsis.head.campaign_list import moment
 from qalipsis.head.load import LoadSecond
-from qalipsis.head.meter_rows import MeterRows
+from qalipsis.head.meter_rows import MeterRows, Part
+from qalipsis.head.meter_series import Meter
 from qalipsis.metrics.histogram import Histogram
 from qalipsis.metrics.meter_totals import MeterTotals
 from qalipsis.metrics.scale import VALUES
@@ -89,3 +90,54 @@ def test_a_gauge_of_an_author_keeps_its_value() -> None:
         (3.0, None, None),
         (3.0, None, None),
     ]
+
+
+def in_two_zones(**steps: tuple[StepSecond | None, StepSecond | None]) -> tuple[Meter, ...]:
+    """A second of a fleet in east and west; each step as it was there."""
+    east, west = (
+        SecondFigures(t=0, steps={("buy", name): each[zone] for name, each in steps.items() if each[zone]})
+        for zone in (0, 1)
+    )
+    together = {
+        ("buy", name): StepSecond(
+            executed=sum(each.executed for each in both if each),
+            failed=sum(each.failed for each in both if each),
+        )
+        for name, both in steps.items()
+    }
+    rows = MeterRows()
+    rows.add(
+        SecondFigures(t=0, steps=together, zones={"east": east, "west": west}),
+        LoadSecond(minions=5),
+        (author_meter("counter", value=5.0),),
+        parts={
+            "east": Part(LoadSecond(minions=2), (author_meter("counter", value=4.0),)),
+            "west": Part(LoadSecond(minions=3), (author_meter("counter", value=1.0),)),
+        },
+    )
+    return rows.take(0.0)
+
+
+def test_a_fleet_in_several_zones_has_the_meters_of_each_beside_its_own() -> None:
+    taken = in_two_zones(pay=(StepSecond(executed=4), None))
+    found = {(each.zone, each.is_part, each.name): each.value for each in taken}
+    whole, east, west = ("", False), ("east", True), ("west", True)
+    assert [found[(*each, "minions.count")] for each in (whole, east, west)] == [5.0, 2.0, 3.0]
+    assert [found[(*each, "basket")] for each in (whole, east, west)] == [5.0, 4.0, 1.0]
+    assert (found[(*whole, "step.executions")], found[(*east, "step.executions")]) == (4.0, 4.0)
+    assert (*west, "step.executions") not in found
+    assert len({(each.zone, each.name, str(each.tags)) for each in taken}) == len(taken)
+
+
+def test_a_step_without_a_name_that_failed_in_one_zone_is_told_of_in_all() -> None:
+    hidden = in_two_zones(
+        _odd=(StepSecond(executed=4, failed=1), StepSecond(executed=2)), _even=(StepSecond(executed=1), None)
+    )
+    executions = {each.zone: each.value for each in hidden if each.name == "step.executions"}
+    assert executions == {"": 6.0, "east": 4.0, "west": 2.0}
+
+
+def test_a_fleet_in_one_zone_names_it_and_has_no_parts() -> None:
+    rows = MeterRows()
+    rows.add(SecondFigures(t=0), LoadSecond(), (), zone="east")
+    assert {(each.zone, each.is_part) for each in rows.take(0.0)} == {("east", False)}

@@ -13,6 +13,7 @@ from qalipsis.cluster.codec import Sender
 from qalipsis.cluster.messages import AssignFactory, DeclareMinions, StartMinions, StopWanted, WarmUp
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.errors import TransportClosed
+from qalipsis.head.meter_series import MeterQuery
 from qalipsis.head.orchestrator import Orchestrator
 from qalipsis.head.ownership import Fenced
 from qalipsis.plan.model import ScenarioDescriptor
@@ -27,11 +28,13 @@ MANY = 10_000
 class Pair(Stage):
     """Two factories, with one worker and with two."""
 
-    def __init__(self, seconds: int = 4, **request: Any) -> None:
+    def __init__(
+        self, seconds: int = 4, zones: tuple[str | None, str | None] = (None, None), **request: Any
+    ) -> None:
         super().__init__(SHOP, lease=LEASE, required_factories=2, **request)
         self.a, self.b = (
-            WalkingFactory(self.transport, SHOP, node=node, workers=workers, seconds=seconds)
-            for node, workers in (("a", 1), ("b", 2))
+            WalkingFactory(self.transport, SHOP, node=node, zone=zone, workers=workers, seconds=seconds)
+            for node, workers, zone in zip("ab", (1, 2), zones, strict=True)
         )
         self.factory, self.others = self.a, [self.b]
 
@@ -89,6 +92,19 @@ async def test_wherever_a_head_dies_nothing_is_lost_or_doubled(
             1
         ] * 4
     assert sum(second.offered_per_s for second in report.timeline) == 4 * MINIONS
+
+
+@pytest.mark.parametrize("has_effect", [False, True])
+@pytest.mark.parametrize("calls", range(1, CALLS + 1, 6))
+@virtual
+async def test_wherever_a_head_dies_the_meters_of_zones_are_complete(calls: int, has_effect: bool) -> None:
+    stage = Pair(zones=("east", "west"))
+    await stage.play(stage.conduct_mortally(MortalStore(stage.store, calls, has_effect)))
+    offered = {}
+    for zones in ((), ("east",), ("west",)):
+        query = MeterQuery(campaigns=("c-1",), names=("requests.offered",), zones=zones)
+        offered[zones] = [each.count for each in await stage.store.meters(query) if each.count]
+    assert offered == {(): [12] * 4, ("east",): [4] * 4, ("west",): [8] * 4}
 
 
 @pytest.mark.parametrize("has_effect", [False, True])

@@ -36,6 +36,10 @@ class Fleet:
         first = self.assignment.first_worker.get(node, 0)
         return range(first, first + sum(each.workers for each in self.factories if each.node == node))
 
+    def zone_of(self, node: str) -> str:
+        """A factory's zone; empty when it stands in none, or does not belong to the fleet."""
+        return next((each.zone or "" for each in self.factories if each.node == node), "")
+
 
 NOBODY: Final = Fleet(scenarios=(), factories=(), assignment=Assignment({}, {}, {}))
 """Before anything was chosen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -41,7 +42,7 @@ class LoadState(Struct, frozen=True):
 
 
 class Load:
-    """Sums the sources second by second; a second is taken once."""
+    """Sums the sources of one zone second by second; a second is taken once."""
 
     def __init__(self) -> None:
         self._sources: dict[str, SourceLoad] = {}
@@ -91,6 +92,16 @@ class Load:
                 state.last_walking = state.walking.pop(key)
             taken.minions += state.last_walking
         return taken
+
+
+def together(parts: Iterable[LoadSecond]) -> LoadSecond:
+    """One second of several zones as that of all of them."""
+    whole = LoadSecond()
+    for part in parts:
+        whole.offered += part.offered
+        whole.achieved += part.achieved
+        whole.minions += part.minions
+    return whole
 
 
 def walking_minions(counts: tuple[int, ...]) -> int:

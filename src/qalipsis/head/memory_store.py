@@ -33,7 +33,7 @@ from qalipsis.head.zones import Zone
 from qalipsis.reports.model import Report, Second
 from qalipsis.system_clock import SystemClock
 
-_Series = tuple[str, str, tuple[tuple[str, str], ...], datetime]
+_Series = tuple[str, str, tuple[tuple[str, str], ...], str, datetime]
 
 
 @dataclass(slots=True)
@@ -223,7 +223,7 @@ class MemoryStore:
     async def save_meters(self, campaign: str, meters: Sequence[Meter]) -> None:
         kept = self._kept.get(campaign) or self._keep(NewCampaign(key=campaign, name=campaign))
         for meter in meters if self._keeps_meters else ():
-            series = (*identity(meter), meter.at)
+            series = (*identity(meter), meter.zone, meter.at)
             kept.meters.setdefault(series, finite(meter))
 
     async def meters(self, query: MeterQuery) -> tuple[Meter, ...]:
@@ -232,10 +232,11 @@ class MemoryStore:
 
     async def meter_samples(self, campaigns: Sequence[str], limit: int) -> tuple[Meter, ...]:
         kept = {
-            (campaign, *series[:-1]): meter
+            (campaign, *identity(meter)): meter
             for campaign in campaigns
             if campaign in self._kept
-            for series, meter in self._kept[campaign].meters.items()
+            for meter in self._kept[campaign].meters.values()
+            if not meter.is_part
         }
         return tuple(islice(kept.values(), limit))
 
@@ -251,6 +252,7 @@ class MemoryStore:
                     (not query.names or meter.name in query.names)
                     and (not query.scenarios or meter.scenario in query.scenarios)
                     and (not like or identity(meter) in like)
+                    and (meter.zone in query.zones if query.zones else not meter.is_part)
                     and (query.since is None or meter.at >= query.since)
                     and (query.until is None or meter.at < query.until)
                 ):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
@@ -34,13 +36,37 @@ _PERCENTILES: Final = {
 }
 
 
-class Counted(Struct, frozen=True, array_like=True):
-    """How much a meter of an author had counted, and its sum."""
+_START: Final = moment(0.0)
 
+
+class Counted(Struct, frozen=True, array_like=True):
+    """How much a meter of an author had counted, and its sum: in one zone, or where that is empty in all."""
+
+    zone: str
     scenario: str
     meter: str
     count: float
     sum: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one zone of several has to a second, beside its figures."""
+
+    load: LoadSecond
+    totals: Iterable[MeterTotals]
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What meters tell of: the fleet, or a zone that is a part of it."""
+
+    t: int
+    zone: str
+    is_part: bool
+
+
+_NO_PARTS: Final[Mapping[str, Part]] = MappingProxyType({})
 
 
 class MeterRows:
@@ -51,31 +77,61 @@ class MeterRows:
     """
 
     def __init__(self, counted: Iterable[Counted] = ()) -> None:
-        self._waiting: list[tuple[int, Meter]] = []
-        self._before = {(each.scenario, each.meter): (each.count, each.sum) for each in counted}
+        self._waiting: list[tuple[_Origin, Meter]] = []
+        self._before = {(each.zone, each.scenario, each.meter): (each.count, each.sum) for each in counted}
 
     def counted(self) -> tuple[Counted, ...]:
         """What the next second is held against."""
         return tuple(Counted(*key, *figures) for key, figures in self._before.items())
 
-    def add(self, figures: SecondFigures, load: LoadSecond, totals: Iterable[MeterTotals]) -> None:
-        """A second was closed; `totals` are the authors' meters as they stand."""
-        self._waiting += ((figures.t, meter) for meter in _of_campaign(figures, load))
-        for (scenario, step), second in figures.steps.items():
-            if second.failed or not step.startswith("_"):  # nobody has named these
-                self._waiting += ((figures.t, meter) for meter in _of_step(scenario, step, second))
-        for each in totals:
-            if (meter := self._of_author(each)) is not None:
-                self._waiting.append((figures.t, meter))
+    def add(
+        self,
+        figures: SecondFigures,
+        load: LoadSecond,
+        totals: Iterable[MeterTotals],
+        *,
+        zone: str = "",
+        parts: Mapping[str, Part] = _NO_PARTS,
+    ) -> None:
+        """A second was closed; `totals` are the authors' meters as they stand.
+
+        A fleet that stands in one zone names it; one that stands in several has parts, by their zones.
+        """
+        # Nobody has named those with an underscore. Where the fleet shows a step, every zone does.
+        shown = [key for key, second in figures.steps.items() if second.failed or not key[1].startswith("_")]
+        self._add(_Origin(figures.t, zone, is_part=False), figures, load, totals, shown)
+        for each, part in parts.items():
+            origin = _Origin(figures.t, each, is_part=True)
+            self._add(origin, figures.zones[each], part.load, part.totals, shown)
 
     def take(self, started_at: float) -> tuple[Meter, ...]:
         """All that wait, of a campaign that started at this instant, in epoch seconds; each is taken once."""
         taken, self._waiting = self._waiting, []
-        return tuple(replace(meter, at=moment(started_at + t)) for t, meter in taken)
+        return tuple(
+            replace(meter, at=moment(started_at + origin.t), zone=origin.zone, is_part=origin.is_part)
+            for origin, meter in taken
+        )
 
-    def _of_author(self, totals: MeterTotals) -> Meter | None:
+    def _add(
+        self,
+        origin: _Origin,
+        figures: SecondFigures,
+        load: LoadSecond,
+        totals: Iterable[MeterTotals],
+        shown: Iterable[tuple[str, str]],
+    ) -> None:
+        self._waiting += ((origin, meter) for meter in _of_campaign(figures, load))
+        for key in shown:
+            if (second := figures.steps.get(key)) is not None:
+                self._waiting += ((origin, meter) for meter in _of_step(*key, second))
+        part = origin.zone if origin.is_part else ""
+        for each in totals:
+            if (meter := self._of_author(each, part)) is not None:
+                self._waiting.append((origin, meter))
+
+    def _of_author(self, totals: MeterTotals, part: str) -> Meter | None:
         """What changed in this second; None when nothing did. A gauge keeps its value till it is set."""
-        key = (totals.scenario, totals.name)
+        key = (part, totals.scenario, totals.name)
         known_count, known_sum = self._before.get(key, (0.0, 0.0))
         made = Meter(name=totals.name, at=_START, type=totals.type, scenario=totals.scenario)
         if totals.type in ("gauge", "rate"):
@@ -91,9 +147,6 @@ class MeterRows:
             return None
         added = factor * (total - known_sum)
         return replace(made, count=fresh, sum=added, mean=added / fresh)
-
-
-_START: Final = moment(0.0)
 
 
 def _of_campaign(figures: SecondFigures, load: LoadSecond) -> Iterator[Meter]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 
 class Meter(Struct, frozen=True, kw_only=True):
-    """A meter of one second. Campaign, scenario, name, tags and moment tell it from all others."""
+    """A meter of one second. Campaign, scenario, name, tags, moment and zone tell it from all others."""
 
     name: str
     at: datetime
@@ -26,6 +26,10 @@ class Meter(Struct, frozen=True, kw_only=True):
     max: float | None = None
     other: dict[str, float] = field(default_factory=dict)
     """Further figures by name, `percentile_99.0` for example."""
+    zone: str = ""
+    """Where it was measured; empty when that was in several zones, or in none."""
+    is_part: bool = False
+    """Whether it tells of one zone of several; then there is another one, of the whole fleet."""
 
 
 def finite(meter: Meter) -> Meter:
@@ -40,7 +44,7 @@ def finite(meter: Meter) -> Meter:
 
 
 def identity(meter: Meter) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-    """The same for all moments of one meter."""
+    """The same for all moments of one meter, and for all zones."""
     return meter.scenario, meter.name, tuple(sorted(meter.tags.items()))
 
 
@@ -53,6 +57,8 @@ class MeterQuery:
     scenarios: tuple[str, ...] = ()
     like: tuple[Meter, ...] = ()
     """Meters of which one has the same name, scenario and tags."""
+    zones: tuple[str, ...] = ()
+    """Only what was measured in one of these; when empty, the meters of the whole fleet."""
     since: datetime | None = None
     until: datetime | None = None
     limit: int = 10_000

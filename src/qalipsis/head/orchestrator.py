@@ -404,7 +404,7 @@ class Orchestrator:
         )
 
     async def _meet(self, node: str, message: WorkerState) -> None:
-        self._progress.meet(node, message)
+        self._progress.meet(node, message, self._fleet.zone_of(node))
         if message.planned_s is not None:
             refusal = limits.refusal_of_duration(self._request.limits, message.planned_s)
             if refusal is not None:

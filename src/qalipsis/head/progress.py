@@ -93,8 +93,8 @@ class Progress:
 
     # What factories tell
 
-    def meet(self, node: str, message: WorkerState) -> None:
-        self.tally.add_worker((node, message.worker), message.pid)
+    def meet(self, node: str, message: WorkerState, zone: str = "") -> None:
+        self.tally.add_worker((node, message.worker), message.pid, zone)
         if message.planned_s is not None:
             self.planned_s = self._live.planned_s = max(message.planned_s, self.planned_s or 0.0)
 

@@ -126,6 +126,8 @@ class Store(Protocol):
         """The meters that match, in the order of time, the first `query.limit` of them."""
 
     async def meter_samples(self, campaigns: Sequence[str], limit: int) -> tuple[Meter, ...]:
-        """One meter of each series that these campaigns have measured: what there is to ask for."""
+        """One meter, of the whole fleet, of each series that these campaigns have measured: what there is to
+        ask for.
+        """
 
     async def aclose(self) -> None: ...

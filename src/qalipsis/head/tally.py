@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from qalipsis.head.load import Load, LoadState
-from qalipsis.head.meter_rows import Counted, MeterRows
+from qalipsis.head.load import Load, LoadState, together
+from qalipsis.head.meter_rows import Counted, MeterRows, Part
 from qalipsis.head.meter_series import Meter
 from qalipsis.metrics.aggregate import CampaignAggregate
 from qalipsis.metrics.aggregate_state import AggregateState
@@ -26,6 +26,8 @@ class WorkerTally:
     """One worker. `ledgers` are its last counters: final ones once it is dead or the campaign closed."""
 
     pid: int
+    zone: str = ""
+    """Empty for one that stands in none."""
     health: InjectorHealth = field(default_factory=InjectorHealth)
     ledgers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     lost_reason: str | None = None
@@ -62,6 +64,7 @@ class WorkerState(Struct, frozen=True, kw_only=True):
     node: str
     index: int
     pid: int
+    zone: str
     health: HealthState
     ledgers: dict[str, tuple[int, ...]]
     lost_reason: str | None
@@ -75,30 +78,36 @@ class TallyState(Struct, frozen=True, kw_only=True):
     """Everything that was merged, as data."""
 
     aggregate: AggregateState
-    load: LoadState
+    loads: dict[str, LoadState]
+    """By zone."""
     counted: tuple[Counted, ...]
     """What the meters of authors had counted when the last second was closed."""
     workers: tuple[WorkerState, ...]
 
 
 class Tally:
-    """The workers' snapshots and accounts. Its size depends neither on minions nor on duration."""
+    """The workers' snapshots and accounts. Its size depends neither on minions nor on duration.
+
+    Where the workers stand in several zones, each second has the meters of the fleet and those of each zone.
+    """
 
     def __init__(self) -> None:
         self.aggregate = CampaignAggregate()
         self.workers: dict[Place, WorkerTally] = {}
-        self._load = Load()
+        self._loads: dict[str, Load] = {}
+        """By zone."""
         self._meters = MeterRows()
 
     @classmethod
     def thaw(cls, state: TallyState) -> Tally:
         tally = cls()
         tally.aggregate = CampaignAggregate.thaw(state.aggregate)
-        tally._load = Load.thaw(state.load)
+        tally._loads = {zone: Load.thaw(load) for zone, load in state.loads.items()}
         tally._meters = MeterRows(state.counted)
         for each in state.workers:
             tally.workers[each.node, each.index] = WorkerTally(
                 each.pid,
+                each.zone,
                 InjectorHealth.thaw(each.health),
                 each.ledgers,
                 each.lost_reason,
@@ -113,13 +122,14 @@ class Tally:
         """To be encoded before anything changes."""
         return TallyState(
             aggregate=self.aggregate.freeze(),
-            load=self._load.freeze(),
+            loads={zone: load.freeze() for zone, load in self._loads.items()},
             counted=self._meters.counted(),
             workers=tuple(
                 WorkerState(
                     node=node,
                     index=index,
                     pid=worker.pid,
+                    zone=worker.zone,
                     health=worker.health.freeze(),
                     ledgers=dict(worker.ledgers),
                     lost_reason=worker.lost_reason,
@@ -132,21 +142,22 @@ class Tally:
             ),
         )
 
-    def add_worker(self, place: Place, pid: int) -> None:
-        """A worker belongs to the campaign."""
-        self.workers[place] = WorkerTally(pid)
+    def add_worker(self, place: Place, pid: int, zone: str = "") -> None:
+        """A worker belongs to the campaign, and stands in this zone."""
+        self.workers[place] = WorkerTally(pid, zone)
+        self._loads.setdefault(zone, Load())
 
     def add(self, place: Place, snapshot: Snapshot) -> None:
         """Merge a snapshot; one of an unknown worker, or one that was merged before, changes nothing."""
         worker = self.workers.get(place)
-        if worker is None or not self.aggregate.add(source(place), snapshot):
+        if worker is None or not self.aggregate.add(source(place), snapshot, worker.zone):
             return
         _note_rates(worker, snapshot)
         if worker.is_presumed:
             worker.ledgers, worker.estimates = snapshot.ledgers, {}
         if worker.is_lost:
             return  # what it counted last was read after this snapshot was made
-        self._load.add(source(place), snapshot)
+        self._loads[worker.zone].add(source(place), snapshot)
         worker.health.add(snapshot.health)
         worker.ledgers = snapshot.ledgers
 
@@ -160,7 +171,7 @@ class Tally:
         worker = self.workers[place]
         worker.lost_reason, worker.lost_at, worker.ledgers = reason, at, ledgers
         worker.is_presumed, worker.estimates = False, {}
-        self._load.lose(source(place))
+        self._loads[worker.zone].lose(source(place))
 
     def presume_lost(self, place: Place, reason: str, at: float, silence: float) -> None:
         """Nothing came from a worker for so many seconds: it is lost, unless its own word says more."""
@@ -190,8 +201,18 @@ class Tally:
         return self._meters.take(started_at)
 
     def _close(self, t: int) -> Second:
-        figures, load = self.aggregate.close_second(t), self._load.take(t)
-        self._meters.add(figures, load, self.aggregate.meters())
+        zones = list(self._loads)
+        named = [zone for zone in zones if zone] if len(zones) > 1 else []
+        figures = self.aggregate.close_second(t, named)
+        loads = {zone: each.take(t) for zone, each in self._loads.items()}
+        load = together(loads.values())
+        self._meters.add(
+            figures,
+            load,
+            self.aggregate.meters(),
+            zone=zones[0] if len(zones) == 1 else "",
+            parts={zone: Part(loads[zone], self.aggregate.meters(zone)) for zone in named},
+        )
         return Second(
             t_s=float(t),
             offered_per_s=float(load.offered),

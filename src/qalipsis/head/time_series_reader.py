@@ -37,6 +37,8 @@ class Scope:
 
     campaigns: tuple[str, ...]
     scenarios: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    """When empty, the meters of the whole fleet; else those of each of these."""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -152,6 +154,7 @@ class TimeSeriesReader:
                 # What the campaign as a whole measured belongs to each of its scenarios.
                 scenarios=("", *scope.scenarios) if scope.scenarios else (),
                 like=like or (),
+                zones=scope.zones,
                 since=scope.since,
                 until=scope.until,
                 limit=PIECE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import chain, repeat
 from typing import Final
 
@@ -29,9 +29,10 @@ MOST_OPEN_SECONDS: Final = 60
 class _Source:
     """The latest state of one worker."""
 
-    __slots__ = ("ledgers", "meters", "numbers", "second", "sequence", "steps")
+    __slots__ = ("ledgers", "meters", "numbers", "second", "sequence", "steps", "zone")
 
-    def __init__(self) -> None:
+    def __init__(self, zone: str) -> None:
+        self.zone = zone
         self.sequence = -1
         self.second = -1
         self.steps: tuple[StepSnapshot, ...] = ()
@@ -45,6 +46,8 @@ class CampaignAggregate:
     """Everything a campaign counted so far, in memory that neither time nor minions let grow.
 
     Snapshots may come again or late: one whose sequence is not above the last of its source is ignored whole.
+    Each source stands in one zone, or in none, whose key is empty. What is told second by second is kept by
+    zone until its second closes: each snapshot is merged once, and the fleet is the exact sum of its zones.
     """
 
     __slots__ = (
@@ -58,20 +61,25 @@ class CampaignAggregate:
         "_sources",
         "_steps",
         "_timings",
+        "_zones",
         "last_second",
         "late",
     )
 
     def __init__(self) -> None:
         self._sources: dict[str, _Source] = {}
+        self._zones = {"": None}
+        """Those of the sources, in the order in which they were first named: sums of floats depend on it."""
         self._steps: list[tuple[str, str, str]] = []
         self._numbers: dict[tuple[str, str], int] = {}
         self._first_errors: dict[int, str] = {}
         self._latencies = HistogramTable()
         self._timings = HistogramTable()
-        self._distributions: dict[tuple[str, str], Histogram] = {}
+        self._distributions: dict[tuple[str, str, str], Histogram] = {}
+        """By zone, scenario and meter; those of throughputs are of the whole fleet, under the empty one."""
         self._last_throughputs: dict[tuple[str, str], float] = {}
-        self._open: dict[int, OpenSecond] = {}
+        self._open: dict[int, dict[str, OpenSecond]] = {}
+        """By zone."""
         self._closed = -1
         self.late = 0
         """Snapshots that came after their second was closed: they are in the totals, not in the timeline."""
@@ -90,15 +98,18 @@ class CampaignAggregate:
         aggregate._latencies = HistogramTable.decode(state.latencies)
         aggregate._timings = HistogramTable.decode(state.timings)
         aggregate._distributions = {
-            (scenario, name): Histogram.decode(data) for scenario, name, data in state.distributions
+            (zone, scenario, name): Histogram.decode(data)
+            for zone, scenario, name, data in state.distributions
         }
         aggregate._last_throughputs = {
             (scenario, name): total for scenario, name, total in state.last_throughputs
         }
-        aggregate._open = {second.t: OpenSecond.thaw(second) for second in state.open}
+        for second in state.open:
+            aggregate._open.setdefault(second.t, {})[second.zone] = OpenSecond.thaw(second)
         aggregate._closed, aggregate.late = state.closed, state.late
         for source, known in state.sources.items():
-            own = aggregate._sources[source] = _Source()
+            own = aggregate._sources[source] = _Source(known.zone)
+            aggregate._zones[known.zone] = None
             own.sequence, own.second = known.sequence, known.second
             own.steps, own.ledgers = known.steps, known.ledgers
             own.meters = {(meter.scenario, meter.name): meter for meter in known.meters}
@@ -115,6 +126,7 @@ class CampaignAggregate:
                     steps=own.steps,
                     meters=tuple(replace(meter, histogram=b"") for meter in own.meters.values()),
                     ledgers=own.ledgers,
+                    zone=own.zone,
                 )
                 for source, own in self._sources.items()
             },
@@ -124,7 +136,9 @@ class CampaignAggregate:
             timings=self._timings.encode(),
             distributions=tuple((*key, each.encode()) for key, each in self._distributions.items()),
             last_throughputs=tuple((*key, total) for key, total in self._last_throughputs.items()),
-            open=tuple(second.freeze(t) for t, second in self._open.items()),
+            open=tuple(
+                second.freeze(t, zone) for t, parts in self._open.items() for zone, second in parts.items()
+            ),
             closed=self._closed,
             late=self.late,
         )
@@ -133,11 +147,14 @@ class CampaignAggregate:
     def sources(self) -> tuple[str, ...]:
         return tuple(self._sources)
 
-    def add(self, source: str, snapshot: Snapshot) -> bool:
-        """Merge a snapshot; False when it was known. A broken one raises ValueError and changes nothing."""
+    def add(self, source: str, snapshot: Snapshot, zone: str = "") -> bool:
+        """Merge a snapshot; False when it was known. A broken one raises ValueError and changes nothing.
+
+        A source stays in the zone that it first came from.
+        """
         state = self._sources.get(source)
         if state is None:
-            state = _Source()
+            state = _Source(zone)
         if snapshot.sequence <= state.sequence:
             return False
         latencies = _unpack_steps(snapshot.latencies, len(snapshot.steps))
@@ -146,8 +163,9 @@ class CampaignAggregate:
         t = second_of(snapshot.elapsed_s, state.second)
 
         self._sources[source] = state
+        self._zones[state.zone] = None
         state.second = t
-        second = self._open_second(t)
+        second = self._open_second(t, state.zone)
         numbers = self._number(state, snapshot.steps)
         for number, before, now in zip(
             numbers.tolist(), chain(state.steps, repeat(_UNKNOWN)), snapshot.steps, strict=False
@@ -167,7 +185,7 @@ class CampaignAggregate:
                 timings, numbers[timings.keys // _WIDTH] * _WIDTH + timings.keys % _WIDTH
             )
         for meter, packed in distributions:
-            self._distribution(meter.scenario, meter.name).add_packed(packed)
+            self._distribution(state.zone, meter.scenario, meter.name).add_packed(packed)
         for meter in snapshot.meters:
             if meter.type == "throughput" and second is not None:
                 key = (meter.scenario, meter.name)
@@ -203,22 +221,25 @@ class CampaignAggregate:
         """All steps, in the order in which they were first reported."""
         return tuple(self.step(scenario, name) for scenario, name, _ in self._steps)
 
-    def meter(self, scenario: str, name: str, type: str) -> MeterTotals:
-        """A meter of the author over the whole fleet."""
+    def meter(self, scenario: str, name: str, type: str, zone: str | None = None) -> MeterTotals:
+        """A meter of the author over the whole fleet, or in one zone.
+
+        How a throughput is distributed, and how much it was last, is told of the whole fleet only.
+        """
         key = (scenario, name)
         return sum_meters(
             scenario,
             name,
             type,
-            (state.meters[key] for state in self._sources.values() if key in state.meters),
-            distribution=self._distributions.get(key, Histogram(VALUES)),
-            last_second=self._last_throughputs.get(key),
+            (state.meters[key] for state in self._sources_in(zone) if key in state.meters),
+            distribution=self._distribution_in(zone, scenario, name),
+            last_second=self._last_throughputs.get(key) if zone is None else None,
         )
 
-    def meters(self) -> tuple[MeterTotals, ...]:
-        """All meters that were reported."""
-        types = {key: meter.type for state in self._sources.values() for key, meter in state.meters.items()}
-        return tuple(self.meter(scenario, name, type) for (scenario, name), type in types.items())
+    def meters(self, zone: str | None = None) -> tuple[MeterTotals, ...]:
+        """All meters that were reported, over the whole fleet or in one zone."""
+        types = {key: meter.type for state in self._sources_in(zone) for key, meter in state.meters.items()}
+        return tuple(self.meter(scenario, name, type, zone) for (scenario, name), type in types.items())
 
     def ledger(self, scenario: str) -> tuple[int, ...]:
         """The raw counters of a scenario, summed over all sources; empty when none reported any."""
@@ -239,15 +260,21 @@ class CampaignAggregate:
         """The seconds not closed yet, oldest first: all are to be closed when the campaign ends."""
         return tuple(sorted(self._open))
 
-    def close_second(self, t: int) -> SecondFigures:
-        """The merged figures of a second, once; what comes later for it or an older one counts as late."""
-        second = self._open.pop(t, None) or OpenSecond()
+    def close_second(self, t: int, zones: Iterable[str] = ()) -> SecondFigures:
+        """The merged figures of a second, and of each of `zones` in it, once.
+
+        What comes later for it or an older one counts as late.
+        """
+        parts = self._open.pop(t, {})
+        whole = OpenSecond.together(parts.values())
         self._closed = max(self._closed, t)
-        for key, count in second.throughputs.items():
-            self._distribution(*key).add(count)
+        for key, count in whole.throughputs.items():
+            self._distribution("", *key).add(count)
             self._last_throughputs[key] = count
-        self._latencies.merge(second.latencies)
-        self.last_second = second.close(t, self._steps)
+        self._latencies.merge(whole.latencies)
+        figures = whole.close(t, self._steps)
+        in_zones = {zone: parts.get(zone, OpenSecond()).close(t, self._steps) for zone in zones}
+        self.last_second = replace(figures, zones=in_zones) if in_zones else figures
         return self.last_second
 
     def _number(self, state: _Source, steps: tuple[StepSnapshot, ...]) -> Ints:
@@ -263,15 +290,18 @@ class CampaignAggregate:
             self._steps.append((step.scenario, step.name, step.type))
         return number
 
-    def _open_second(self, t: int) -> OpenSecond | None:
+    def _open_second(self, t: int, zone: str) -> OpenSecond | None:
         if t <= self._closed:
             self.late += 1
             return None
-        second = self._open.get(t)
-        if second is None:
-            second = self._open[t] = OpenSecond()
+        parts = self._open.get(t)
+        if parts is None:
+            parts = self._open[t] = {}
             if len(self._open) > MOST_OPEN_SECONDS:
                 self.close_second(min(self._open))
+        second = parts.get(zone)
+        if second is None:
+            second = parts[zone] = OpenSecond()
         return second
 
     def _second_of(self, source: str) -> int:
@@ -280,9 +310,10 @@ class CampaignAggregate:
 
     def _latency(self, number: int) -> Histogram:
         latency = self._latencies.histogram(number)
-        for second in self._open.values():
-            if second.latencies.holds(number):
-                latency.merge(second.latencies.histogram(number))
+        for parts in self._open.values():
+            for second in parts.values():
+                if second.latencies.holds(number):
+                    latency.merge(second.latencies.histogram(number))
         return latency
 
     def _parts(self, number: int) -> list[StepSnapshot]:
@@ -292,11 +323,25 @@ class CampaignAggregate:
             for place in np.flatnonzero(state.numbers == number)
         ]
 
-    def _distribution(self, scenario: str, name: str) -> Histogram:
-        distribution = self._distributions.get((scenario, name))
+    def _sources_in(self, zone: str | None) -> list[_Source]:
+        return [state for state in self._sources.values() if zone is None or state.zone == zone]
+
+    def _distribution(self, zone: str, scenario: str, name: str) -> Histogram:
+        distribution = self._distributions.get((zone, scenario, name))
         if distribution is None:
-            distribution = self._distributions[scenario, name] = Histogram(VALUES)
+            distribution = self._distributions[zone, scenario, name] = Histogram(VALUES)
         return distribution
+
+    def _distribution_in(self, zone: str | None, scenario: str, name: str) -> Histogram:
+        """To look at only: where one zone has all of it, it is not copied."""
+        keys = [(each, scenario, name) for each in (self._zones if zone is None else (zone,))]
+        found = [self._distributions[key] for key in keys if key in self._distributions]
+        if len(found) == 1:
+            return found[0]
+        together = Histogram(VALUES)
+        for each in found:
+            together.merge(each)
+        return together
 
 
 def _unpack_steps(data: bytes, keys: int) -> Packed | None:

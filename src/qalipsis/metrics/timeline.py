@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct, field
@@ -61,10 +62,12 @@ class SecondFigures(Struct, frozen=True, kw_only=True):
     p99_ms: float = 0.0
     steps: dict[tuple[str, str], StepSecond] = field(default_factory=dict)
     """By (scenario, step)."""
+    zones: dict[str, SecondFigures] = field(default_factory=dict)
+    """The same of each zone that was asked for, by its key: their counts add up to these."""
 
 
 class OpenSecond:
-    """What the sources reported of one second so far, by step number."""
+    """What the sources of one zone reported of one second so far, by step number."""
 
     __slots__ = ("executed", "failed", "latencies", "throughputs")
 
@@ -82,9 +85,20 @@ class OpenSecond:
         second.throughputs = {(scenario, name): total for scenario, name, total in state.throughputs}
         return second
 
-    def freeze(self, t: int) -> SecondState:
+    @classmethod
+    def together(cls, parts: Collection[OpenSecond]) -> OpenSecond:
+        """The second of all zones; where there is one only, its own, to be changed no more."""
+        if len(parts) == 1:
+            return next(iter(parts))
+        whole = cls()
+        for part in parts:
+            whole._merge(part)
+        return whole
+
+    def freeze(self, t: int, zone: str) -> SecondState:
         return SecondState(
             t=t,
+            zone=zone,
             latencies=self.latencies.encode(),
             executed=dict(self.executed),
             failed=dict(self.failed),
@@ -95,6 +109,13 @@ class OpenSecond:
         self.executed[step] = self.executed.get(step, 0) + executed
         if failed:
             self.failed[step] = self.failed.get(step, 0) + failed
+
+    def _merge(self, other: OpenSecond) -> None:
+        self.latencies.merge(other.latencies)
+        for step, executed in other.executed.items():
+            self.count(step, executed, other.failed.get(step, 0))
+        for key, total in other.throughputs.items():
+            self.throughputs[key] = self.throughputs.get(key, 0.0) + total
 
     def close(self, t: int, steps: list[tuple[str, str, str]]) -> SecondFigures:
         """The figures of this second; `steps` are (scenario, name, type) by number."""

@@ -487,6 +487,36 @@ async def check_meters(store: Store) -> None:
     assert len(await store.meter_samples((one, other), 2)) == 2
 
 
+async def check_meters_of_zones(store: Store) -> None:
+    """The meters of single zones lie beside the fleet's, and are found only by who asks for zones."""
+    several, single = _key(), _key()
+    whole = [
+        Meter(name="minions", at=_moment(t), type="gauge", scenario="buy", tags={"step": "s"}, value=5.0)
+        for t in range(3)
+    ]
+    east, west = (
+        [msgspec.structs.replace(each, zone=zone, is_part=True, value=value) for each in whole]
+        for zone, value in (("east", 3.0), ("west \0", 2.0))
+    )
+    for _ in range(2):
+        await store.save_meters(several, [*whole, *east, *west])
+    assert list(await store.meters(MeterQuery(campaigns=(several,)))) == whole
+    assert list(await store.meters(MeterQuery(campaigns=(several,), zones=("east",)))) == east
+    both = await store.meters(
+        MeterQuery(campaigns=(several,), zones=("east", west[0].zone), like=(whole[0],), since=_moment(2))
+    )
+    assert sorted((each.value or 0.0, each.is_part) for each in both) == [(2.0, True), (3.0, True)]
+    assert await store.meters(MeterQuery(campaigns=(several,), zones=("north",))) == ()
+    assert await store.meter_samples((several,), 100) in [(each,) for each in whole]
+    # A fleet in one zone is that zone.
+    await store.save_meters(single, [msgspec.structs.replace(each, zone="east") for each in whole])
+    for zones in ((), ("east",)):
+        found = await store.meters(MeterQuery(campaigns=(single,), zones=zones))
+        assert [(each.zone, each.is_part) for each in found] == [("east", False)] * 3
+    assert await store.meters(MeterQuery(campaigns=(single,), zones=("west",))) == ()
+    assert len(await store.meter_samples((single,), 100)) == 1
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     check_timeline,
     check_states,
@@ -512,6 +542,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_ownerless_outgoing,
     check_zones,
     check_meters,
+    check_meters_of_zones,
 )
 """Each promise by itself, for tests that want to name the broken one."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from qalipsis.head.load import LoadSecond
-from qalipsis.head.meter_rows import MeterRows
+from qalipsis.head.meter_rows import MeterRows, Part
 from qalipsis.head.store import Store
 from qalipsis.metrics.timeline import SecondFigures, StepSecond
 
@@ -28,3 +30,32 @@ async def measure(store: Store, campaign: str, at: float = AT, seconds: int = SE
         rows.add(figures, LoadSecond(offered=t, achieved=t, minions=t), ())
     await store.save_meters(campaign, rows.take(at))
     await store.save_state(campaign, "COMPLETED", at + seconds)
+
+
+async def measure_zones(store: Store, campaign: str, at: float = AT) -> None:
+    """Three seconds of two zones: in second t, east has one minion and t executions, west three and 2 × t."""
+    await store.save_state(campaign, "RUNNING", at)
+    rows = MeterRows()
+    for t in range(3):
+        whole, east, west = (
+            SecondFigures(
+                t=t,
+                steps={
+                    ("buy", "pay"): StepSecond(
+                        executed=number * t,
+                        timed=number * t,
+                        sum_ms=10.0 * number * t,
+                        p99_ms=10.0 * number,
+                    )
+                },
+            )
+            for number in (3, 1, 2)
+        )
+        rows.add(
+            msgspec.structs.replace(whole, zones={"east": east, "west": west}),
+            LoadSecond(minions=4),
+            (),
+            parts={"east": Part(LoadSecond(minions=1), ()), "west": Part(LoadSecond(minions=3), ())},
+        )
+    await store.save_meters(campaign, rows.take(at))
+    await store.save_state(campaign, "COMPLETED", at + 3)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.head.api.desk import Desk, open_client
-from tests.head.api.measured import AT, measure
+from tests.head.api.measured import AT, measure, measure_zones
 
 DAY = 86_400
 WIDE = "from=2023-11-14T00:00:00Z&until=2023-11-16T00:00:00Z"
@@ -99,7 +99,7 @@ async def test_the_time_and_the_scenarios_narrow_it(client: httpx.AsyncClient) -
         ("aggregate?series=minions.count&campaigns=c-1&timeframe=soon", 400),
         ("aggregate?series=minions.count&campaigns=c-1&timeframe=PT0.1S", 400),
         ("aggregate?series=minions.count&campaigns=c-1&from=yesterday", 400),
-        ("aggregate?series=minions.count&campaigns=c-1&zones=eu", 400),
+        (f"aggregate?series=minions.count&campaigns=c-1&zones={','.join(map(str, range(101)))}", 400),
         ("search?series=minions.count&campaigns=c-1", 400),
         (f"search?series=minions.count&campaigns=c-1&size=10001&{WIDE}", 400),
         ("summary/campaign-status?timeframe=PT1S", 400),
@@ -124,6 +124,7 @@ async def test_single_meters_are_found_page_by_page(client: httpx.AsyncClient) -
         "tags": {"step": "pay"},
         "campaign": "c-1",
         "scenario": "buy",
+        "zone": None,
         "count": 10,
         "value": None,
         "sum": 900.0,
@@ -134,6 +135,61 @@ async def test_single_meters_are_found_page_by_page(client: httpx.AsyncClient) -
     }
     assert meter["other"]["percentile_99.0"] == 135.0
     assert answer["minions.count"]["elements"][0]["value"] == 9.0
+
+
+@pytest.mark.parametrize(
+    ("zones", "executions", "slowest", "minions"),
+    [
+        ("", [0.0, 3.0, 6.0], 30.0, [4.0, 4.0, 4.0]),
+        ("&zones=east", [0.0, 1.0, 2.0], 10.0, [1.0, 1.0, 1.0]),
+        ("&zones=west", [0.0, 2.0, 4.0], 20.0, [3.0, 3.0, 3.0]),
+        ("&zones=west,east,north", [0.0, 3.0, 6.0], 20.0, [4.0, 4.0, 4.0]),
+        ("&zones=east&zones=west", [0.0, 3.0, 6.0], 20.0, [4.0, 4.0, 4.0]),
+        ("&zones=north", [], None, []),
+        ("&zones=,", [0.0, 3.0, 6.0], 30.0, [4.0, 4.0, 4.0]),
+    ],
+)
+async def test_zones_are_asked_for_by_their_keys(
+    desk: Desk,
+    client: httpx.AsyncClient,
+    zones: str,
+    executions: list[float],
+    slowest: float | None,
+    minions: list[float],
+) -> None:
+    await measure_zones(desk.store, "z-1")
+    asked: list[dict[str, Any]] = [
+        {"valueName": "step.executions", "fieldName": "count", "aggregationOperation": "SUM"},
+        {"fieldName": "percentile_99.0", "aggregationOperation": "MAX"},
+        {"valueName": "minions.count", "fieldName": "value", "aggregationOperation": "SUM"},
+    ]
+    series = [await create(client, **fields) for fields in asked]
+    query = f"series={','.join(series)}&campaigns=z-1{zones}"
+    answer = (await client.get(f"/api/time-series/aggregate?{query}")).json()
+    values = [[each["value"] for each in answer[reference]["values"]] for reference in series]
+    assert (values[0], values[2]) == (executions, minions)
+    assert answer[series[1]]["summary"]["value"] == slowest
+
+
+async def test_single_meters_name_their_zone(desk: Desk, client: httpx.AsyncClient) -> None:
+    await measure_zones(desk.store, "z-1")
+    query = f"series=minions.count&campaigns=z-1,c-1&{WIDE}"
+    for zones, found, number in (("", {None}, 13), ("east,west", {"east", "west"}, 6), ("north", set(), 0)):
+        answer = (await client.get(f"/api/time-series/search?{query}&zones={zones}")).json()["minions.count"]
+        assert {each["zone"] for each in answer["elements"]} == found
+        assert answer["totalElements"] == number
+
+
+async def test_what_there_is_to_choose_from_is_the_same_whatever_the_zones(
+    desk: Desk, client: httpx.AsyncClient
+) -> None:
+    await measure_zones(desk.store, "z-1")
+    assert (await client.get("/api/data-series/METERS/tags?campaign=z-1")).json() == {
+        "scenario": ["buy"],
+        "step": ["pay"],
+    }
+    names = (await client.get("/api/data-series/METERS/names?campaign=z-1")).json()
+    assert len(names) == len(set(names))
 
 
 async def test_campaigns_are_counted_by_how_they_ended(desk: Desk, client: httpx.AsyncClient) -> None:

@@ -8,17 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
 from qalipsis.config.settings import Datasource
 from qalipsis.errors import ConfigurationError, ServiceUnavailable
-from qalipsis.head.database import migration
+from qalipsis.head.campaign_list import moment
+from qalipsis.head.database import meter_table, migration
 from qalipsis.head.database.database import Database, open_database
 from qalipsis.head.database.place import FilePlace
 from qalipsis.head.database.schema import METADATA
+from qalipsis.head.database.sql import Instant
+from qalipsis.head.database.store import DatabaseStore
+from qalipsis.head.meter_series import Meter, MeterQuery
 from tests.head.database.conftest import ask
 
 
@@ -104,6 +110,51 @@ async def test_a_failed_upgrade_leaves_nothing_behind(
             await database.upgrade()
     assert await database.revision() is None
     assert await database.upgrade() is None
+    await database.aclose()
+
+
+def to_second_revision(connection: Connection) -> None:
+    config = migration._config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "0002")
+
+
+async def test_meters_from_before_there_were_zones_are_those_of_the_whole_fleet(
+    datasource: Datasource, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = Meter(name="queue", at=moment(1.0), type="gauge", value=7.0)
+    database = Database(datasource, folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(migration, "_run", to_second_revision)
+        await database.upgrade()
+    store = DatabaseStore(database)
+    await store.save_state("c-1", "RUNNING", 1.0)
+    columns = "id, campaign_id, scenario, name, tags, series, at, type, value, other"
+    async with database.transaction() as connection:
+        await connection.execute(
+            text(
+                f"insert into campaign_meters ({columns}) "
+                "select 40, id, '', 'queue', '{}', :series, :at, 'gauge', 7.0, '{}' from campaign"
+            ).bindparams(bindparam("at", old.at, Instant), series=meter_table._series(old))
+        )
+    assert await database.upgrade() == "0002"
+    assert await store.meters(MeterQuery(campaigns=("c-1",))) == (old,)
+    assert await store.meters(MeterQuery(campaigns=("c-1",), zones=("east",))) == ()
+    # What is there is known again.
+    part = msgspec.structs.replace(old, zone="east", is_part=True)
+    await store.save_meters("c-1", [old, part])
+    assert await store.meters(MeterQuery(campaigns=("c-1",))) == (old,)
+    assert await store.meters(MeterQuery(campaigns=("c-1",), zones=("east",))) == (part,)
+    async with database.transaction() as connection:
+        assert await connection.run_sync(differences) == []
+        if isinstance(database.place, FilePlace):
+            # The table was written anew: rows keep their ids, and still go with their campaign.
+            assert await connection.scalar(text("select min(id) from campaign_meters")) == 40
+            made = await connection.scalar(
+                text("select sql from sqlite_master where name = 'campaign_meters'")
+            )
+            assert "AUTOINCREMENT" in made
+            assert "ON DELETE CASCADE" in made
     await database.aclose()
 
 

@@ -91,6 +91,8 @@ class Meter(_Answer, frozen=True, kw_only=True):
     tags: dict[str, str] | None = None
     campaign: str | None = None
     scenario: str | None = None
+    zone: str | None = None
+    """Where it was measured; null when that was in several zones together, or in none."""
     count: int | None = None
     value: float | None = None
     sum: float | None = None

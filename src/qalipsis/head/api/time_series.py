@@ -26,6 +26,7 @@ from qalipsis.head.time_series_reader import Scope
 
 MOST_SERIES: Final = 50
 MOST_SCENARIOS: Final = 100
+MOST_ZONES: Final = 100
 MOST_FOUND: Final = 10_000
 LONGEST_TIMEFRAME: Final = 366 * 86_400.0
 
@@ -36,7 +37,7 @@ _OPT: Final = {"permission": "read:time-series"}
 _SeriesList = Annotated[_List, QueryParameter(name="series", max_items=MOST_SERIES)]
 _CampaignList = Annotated[_List, QueryParameter(name="campaigns", max_items=MOST_CAMPAIGNS)]
 _ScenarioList = Annotated[_List | None, QueryParameter(name="scenarios", max_items=MOST_SCENARIOS)]
-_ZoneList = Annotated[_List | None, QueryParameter(name="zones", max_items=MOST_SCENARIOS)]
+_ZoneList = Annotated[_List | None, QueryParameter(name="zones", max_items=MOST_ZONES)]
 _From = Annotated[datetime | None, QueryParameter(name="from")]
 _Until = Annotated[datetime | None, QueryParameter(name="until")]
 _Timeframe = Annotated[str | None, QueryParameter(max_length=50)]
@@ -83,7 +84,10 @@ async def aggregate(
     until: _Until = None,
     timeframe: _Timeframe = None,
 ) -> dict[str, Values]:
-    """Each data series over these campaigns, in buckets that are aligned with the start of each."""
+    """Each data series over these campaigns, in buckets that are aligned with the start of each.
+
+    It is made of the meters of the whole fleet; with `zones`, of those of each of these.
+    """
     found = await desk.series.find(split(series, MOST_SERIES, "series"), request.user.name)
     width = None if timeframe is None else _length("timeframe", timeframe, 1.0)
     curves = await desk.time_series.aggregate(found, _scope(campaigns, scenarios, zones, since, until), width)
@@ -103,7 +107,10 @@ async def search(
     page: Annotated[int, QueryParameter(ge=0, le=MOST_PAGES)] = 0,
     size: Annotated[int, QueryParameter(ge=1, le=MOST_FOUND)] = 500,
 ) -> dict[str, MeterPage]:
-    """The single meters of each data series, one of each second, in the order of time."""
+    """The single meters of each data series, one of each second, in the order of time.
+
+    They are of the whole fleet; with `zones`, of each of these.
+    """
     found = await desk.series.find(split(series, MOST_SERIES, "series"), request.user.name)
     scope = _scope(campaigns, scenarios, zones, since, until)
     pages = await desk.time_series.search(found, scope, page, size)
@@ -142,11 +149,10 @@ def _scope(
     keys = split(campaigns, MOST_CAMPAIGNS, "campaigns")
     if not keys:
         raise ClientException("at least one campaign is needed: campaigns=KEY,KEY")
-    if zones:
-        raise ClientException("meters are kept for all zones together; leave out zones")
     return Scope(
         campaigns=keys,
         scenarios=split(scenarios, MOST_SCENARIOS, "scenarios"),
+        zones=split(zones, MOST_ZONES, "zones"),
         since=_moment("from", since),
         until=_moment("until", until),
     )
@@ -193,6 +199,7 @@ def _meter(campaign: str, meter: Measured) -> Meter:
         tags=meter.tags,
         campaign=campaign,
         scenario=meter.scenario or None,
+        zone=meter.zone or None,
         count=meter.count,
         value=meter.value,
         sum=meter.sum,

@@ -28,7 +28,7 @@ async def save(connection: AsyncConnection, campaign: int, meters: Sequence[Mete
     ]
     await connection.execute(
         insert(connection, CAMPAIGN_METERS).on_conflict_do_nothing(
-            index_elements=["campaign_id", "at", "series"]
+            index_elements=["campaign_id", "at", "series", "zone"]
         ),
         rows,
     )
@@ -50,7 +50,7 @@ async def samples(connection: AsyncConnection, campaigns: Sequence[str], limit: 
     newest = (
         select(func.max(_ROW.id))
         .join(CAMPAIGN, CAMPAIGN.c.id == _ROW.campaign_id)
-        .where(CAMPAIGN.c.key.in_(campaigns))
+        .where(CAMPAIGN.c.key.in_(campaigns), _ROW.is_part.is_(False))
         .group_by(_ROW.campaign_id, _ROW.series)
         .limit(limit)
     )
@@ -59,6 +59,7 @@ async def samples(connection: AsyncConnection, campaigns: Sequence[str], limit: 
 
 
 def _conditions(query: MeterQuery) -> Iterator[ColumnElement[bool]]:
+    yield _ROW.zone.in_(query.zones) if query.zones else _ROW.is_part.is_(False)
     if query.names:
         yield _ROW.name.in_(query.names)
     if query.scenarios:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
 )
 
 from qalipsis.head.database.sql import BigId, Instant, Json, Words
@@ -244,7 +245,9 @@ CAMPAIGN_METERS = _table(
     _optional("count", BigInteger),
     *(_optional(name, Double) for name in ("value", "sum", "mean", "max")),
     _json("other"),
-    UniqueConstraint("campaign_id", "at", "series"),
+    Column("zone", Words, nullable=False, server_default=""),
+    Column("is_part", Boolean, nullable=False, server_default=false()),
+    UniqueConstraint("campaign_id", "at", "series", "zone"),
     changes=False,
 )
 
