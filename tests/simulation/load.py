@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from random import Random
 from typing import Any, ClassVar
 
 from qalipsis import scenario
-from qalipsis.engine.step import StepContext, StepError, StepRuntime
+from qalipsis.engine.step import Fenced, StepContext, StepError, StepRuntime
 from qalipsis.engine.traffic import Traffic
 from qalipsis.factory.loader import Loaded, compile_plans
 from qalipsis.head.campaign_configuration import CampaignConfiguration, ScenarioConfiguration
@@ -27,19 +28,26 @@ from qalipsis.plan.properties import Properties
 
 @dataclass(frozen=True)
 class Send(Spec[Any, Any]):
-    """One request that takes so long; now and then one fails."""
+    """One request that takes so long, and longer for some minions; now and then one fails.
+
+    A step that says goodbye sends one more request when it is closed.
+    """
 
     kind: ClassVar[str] = "simulation.send"
     scenario: str
     seconds: float
     is_last: bool = False
     failing: float = 0.0
+    says_goodbye: bool = False
 
+
+PACES = 4
+"""Minions that begin together end apart, the slowest of so many in a row last."""
 
 browse = (
     scenario("browse", minions=4)
     .start()
-    .then(Send("browse", 0.1))
+    .then(Send("browse", 0.1, says_goodbye=True))
     .named("look")
     .delay("1500ms")
     .then(Send("browse", 0.3))
@@ -63,11 +71,15 @@ def loaded() -> Loaded:
 
 
 class CountedStep:
-    """Sends what `Send` describes to a target that counts."""
+    """Sends what `Send` describes to a target that counts.
 
-    def __init__(self, spec: Send, receive: Callable[[str, int, bool], None]) -> None:
+    `receive` is told the scenario, the minion if there is one, and whether this is its last request.
+    """
+
+    def __init__(self, spec: Send, receive: Callable[[str, int | None, bool], None]) -> None:
         self._spec = spec
         self._receive = receive
+        self._has_sent = False
 
     async def open(self, runtime: StepRuntime) -> None:
         self._traffic = Traffic(runtime)
@@ -76,13 +88,22 @@ class CountedStep:
         return await self._traffic.request(lambda: self._send(context.minion.index))
 
     async def _send(self, minion: int) -> int:
+        self._has_sent = True
         self._receive(self._spec.scenario, minion, self._spec.is_last)
-        await asyncio.sleep(self._spec.seconds)
-        if self._spec.failing and minion % round(1 / self._spec.failing) == 0:
+        await asyncio.sleep(self._spec.seconds * (1 + minion % PACES))
+        every = round(1 / self._spec.failing) if self._spec.failing else 0
+        if every and minion % every == every - 1:
             raise StepError("refused", "every tenth minion is refused")
         return minion
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Counted when the last snapshot was taken, so that only the final accounts tell of it."""
+        if self._spec.says_goodbye and self._has_sent:
+            with suppress(Fenced):
+                await self._traffic.request(self._say_goodbye)
+
+    async def _say_goodbye(self) -> None:
+        self._receive(self._spec.scenario, None, False)
 
 
 def configuration(random: Random, zones: tuple[str, ...]) -> CampaignConfiguration:
