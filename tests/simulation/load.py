@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from qalipsis import scenario
 from qalipsis.engine.step import Fenced, StepContext, StepError, StepRuntime
@@ -59,9 +58,11 @@ browse = (
 search = (
     scenario("search", minions=4)
     .start()
-    .then(Send("search", 0.2, is_last=True, failing=0.1))
+    .then(Send("search", 0.2))
     .named("find")
     .delay("300ms")
+    .then(Send("search", 0.4, is_last=True, failing=0.1))
+    .named("open")
 )
 
 
@@ -70,15 +71,22 @@ def loaded() -> Loaded:
     return compile_plans([browse, search], Properties({}))
 
 
+class Target(Protocol):
+    """The service under load."""
+
+    def receive(self, scenario: str, minion: int | None, is_last: bool) -> None:
+        """A request has come, of a minion if there is one, and perhaps its last one."""
+
+    def answer_last(self, scenario: str, minion: int) -> None:
+        """The last request of a minion is answered."""
+
+
 class CountedStep:
-    """Sends what `Send` describes to a target that counts.
+    """Sends what `Send` describes to a target that counts."""
 
-    `receive` is told the scenario, the minion if there is one, and whether this is its last request.
-    """
-
-    def __init__(self, spec: Send, receive: Callable[[str, int | None, bool], None]) -> None:
+    def __init__(self, spec: Send, target: Target) -> None:
         self._spec = spec
-        self._receive = receive
+        self._target = target
         self._has_sent = False
 
     async def open(self, runtime: StepRuntime) -> None:
@@ -89,8 +97,10 @@ class CountedStep:
 
     async def _send(self, minion: int) -> int:
         self._has_sent = True
-        self._receive(self._spec.scenario, minion, self._spec.is_last)
+        self._target.receive(self._spec.scenario, minion, self._spec.is_last)
         await asyncio.sleep(self._spec.seconds * (1 + minion % PACES))
+        if self._spec.is_last:
+            self._target.answer_last(self._spec.scenario, minion)
         every = round(1 / self._spec.failing) if self._spec.failing else 0
         if every and minion % every == every - 1:
             raise StepError("refused", "every tenth minion is refused")
@@ -103,7 +113,7 @@ class CountedStep:
                 await self._traffic.request(self._say_goodbye)
 
     async def _say_goodbye(self) -> None:
-        self._receive(self._spec.scenario, None, False)
+        self._target.receive(self._spec.scenario, None, False)
 
 
 def configuration(random: Random, zones: tuple[str, ...]) -> CampaignConfiguration:

@@ -23,6 +23,7 @@ class Truth:
     """By campaign and worker."""
     _of_workers: Counter[tuple[str, str]] = field(default_factory=Counter)
     _holders: dict[tuple[str, str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
+    _over: set[tuple[str, str, int]] = field(default_factory=set)
     _last_words: dict[tuple[str, str, int], int] = field(default_factory=dict)
     """The sequence of the final accounts, by campaign, factory and incarnation."""
 
@@ -48,13 +49,16 @@ class Truth:
                 )
             holders.append(worker)
 
+    def answer_last(self, campaign: str, scenario: str, minion: int) -> None:
+        """The last request of a minion is answered: it has come to its end."""
+        self._over.add((campaign, scenario, minion))
+
     def walkers(self, campaign: str, scenario: str) -> set[str]:
-        """The workers of minions that have begun, and have not sent their last request."""
-        finished = self.finished[campaign, scenario]
+        """The workers of minions that have begun and have not come to their end."""
         return {
             holders[-1]
-            for (*place, minion), holders in self._holders.items()
-            if place == [campaign, scenario] and minion not in finished
+            for minion, holders in self._holders.items()
+            if minion[:2] == (campaign, scenario) and minion not in self._over
         }
 
     def of_factory(self, campaign: str, factory: str) -> int:

@@ -48,7 +48,7 @@ HEARTBEAT = 0.5
 LEASE = 3.0
 CLAIM_LEASE = 1.5
 
-HELD_SECONDS = 0.5
+HELD_SECONDS = 0.8
 """Longer than a head takes to hear of something, commit what follows and say it; nobody is lost by it."""
 
 
@@ -133,9 +133,25 @@ class WorkerMachine:
             self.exited.set_result("ended")
 
 
+class CountingTarget:
+    """The target of the load, as a worker reaches it in a campaign."""
+
+    def __init__(self, world: World, worker: str, campaign: str) -> None:
+        self._world = world
+        self._worker = worker
+        self._campaign = campaign
+
+    def receive(self, scenario: str, minion: int | None, is_last: bool) -> None:
+        at = self._world.loop.time()
+        self._world.truth.receive(at, self._campaign, self._worker, scenario, minion, is_last)
+
+    def answer_last(self, scenario: str, minion: int) -> None:
+        self._world.truth.answer_last(self._campaign, scenario, minion)
+
+
 def _engine(world: World, worker: str, *arguments: Any, **options: Any) -> WorkerEngine:
     def find_step(kind: str) -> Callable[[Any], load.CountedStep]:
-        return partial(load.CountedStep, receive=partial(world.receive, worker, options["campaign"]))
+        return partial(load.CountedStep, target=CountingTarget(world, worker, options["campaign"]))
 
     return WorkerEngine(*arguments, **options, find_step=find_step, drain_seconds=1.0)
 
@@ -262,9 +278,7 @@ class World:
             name=None,
             seed=seed,
             grace=1.0,
-            on_factory_loss=self.random.choice(
-                (OnFactoryLoss.REDISTRIBUTE, OnFactoryLoss.REDISTRIBUTE, *OnFactoryLoss)
-            ),
+            on_factory_loss=self.random.choice((*(4 * (OnFactoryLoss.REDISTRIBUTE,)), *OnFactoryLoss)),
             accept_redistribution=self.random.random() < 0.5,
         )
 
@@ -289,10 +303,6 @@ class World:
         if not self.is_chaotic:
             return line
         return ChaosTransport(line, self.random.randrange(1 << 30), 0.05, 0.05, 0.1)
-
-    def receive(self, worker: str, campaign: str, scenario: str, minion: int | None, is_last: bool) -> None:
-        """The target of the load was sent a request."""
-        self.truth.receive(self.loop.time(), campaign, worker, scenario, minion, is_last)
 
     async def held_back(self, kind: str) -> tuple[Line, Received]:
         """Wait for such a message, and hold it back for a while: the line is cut that it would take."""
