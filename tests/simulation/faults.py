@@ -119,7 +119,7 @@ async def worker_dies_at_an_end(world: World) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(LONGEST_RUN):
             while True:
-                _, ended = await world.held_back("scenario_ended")
+                ended = await world.held_back("scenario_ended")
                 walkers = world.truth.walkers(ended.campaign, ended.message.scenario)  # type: ignore[union-attr]
                 workers = [part for each in world.living_factories for part in each.machine.parts]
                 walking = [each for each in workers if each.name in walkers and each.is_running]
@@ -173,7 +173,7 @@ FAULTS: tuple[Fault, ...] = (
     factory_loses_its_broker,
     factory_is_stopped,
     worker_dies,
-    *(4 * (worker_dies_at_an_end,)),  # seldom can it do harm
+    *(4 * (worker_dies_at_an_end,)),  # there is seldom an end to cross
     worker_freezes,
     store_is_away,
     answers_are_lost,

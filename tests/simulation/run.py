@@ -233,7 +233,7 @@ class _Life:
         self._check_broker()
 
     def _check_broker(self) -> None:
-        """Who crashes cannot clear up: the topics that it left go with their time."""
+        """Everything said can be read. Who crashes cannot clear up: its topics go with their time."""
         for topic, body in self._world.broker.dead_letters:
             self._world.violated(f"what was said on {topic} was set aside: {body!r}")
         if {fault.__name__ for fault in self.happened} <= {

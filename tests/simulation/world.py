@@ -270,7 +270,8 @@ class World:
         self._number = 0
         self.is_started = asyncio.Event()
         """Some campaign runs, or has run."""
-        self._awaited: dict[str, list[asyncio.Future[tuple[Line, Received]]]] = {}
+        self._awaited: dict[str, list[asyncio.Future[Received]]] = {}
+        """Who waits for a message to hold back, by its kind."""
         self.is_chaotic = self.random.random() < 0.5
         self.zones = self.random.choice(((), (), ("east", "west")))
         self.defaults = CampaignRequest(
@@ -304,9 +305,9 @@ class World:
             return line
         return ChaosTransport(line, self.random.randrange(1 << 30), 0.05, 0.05, 0.1)
 
-    async def held_back(self, kind: str) -> tuple[Line, Received]:
+    async def held_back(self, kind: str) -> Received:
         """Wait for such a message, and hold it back for a while: the line is cut that it would take."""
-        held: asyncio.Future[tuple[Line, Received]] = self.loop.create_future()
+        held: asyncio.Future[Received] = self.loop.create_future()
         self._awaited.setdefault(kind, []).append(held)
         return await held
 
@@ -319,8 +320,9 @@ class World:
         for held in self._awaited.pop(said.kind, ()):
             if not held.done():
                 line.cut()
+                # On no machine: one that freezes must not stay cut off.
                 self.loop.call_later(HELD_SECONDS, line.mend, context=Context())
-                held.set_result((line, decode(body)))
+                held.set_result(decode(body))
 
     def note(self, who: str, what: str) -> None:
         self.trace.append(f"{self.loop.time() - START:9.3f} {who:>8}: {what}")
