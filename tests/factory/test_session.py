@@ -216,8 +216,9 @@ def test_a_transport_that_is_given_up_interrupts_the_campaign_and_is_replaced(tm
             await stage.hears(Heartbeat, 4)
             # What was counted is told to whoever drives the campaign now.
             stage.listen_to("c-1")
-            await stage.is_told(LeaseEnded)
+            ended = await stage.is_told(LeaseEnded)
             final = await stage.is_told(Final)
+            assert ended.ledgers == final.ledgers
             assert sum(rows["walk"][Slot.MINIONS_ABORTED] for rows in final.ledgers.values()) == 4
             assert stage.heard[-1].state == "idle"  # type: ignore[union-attr]
 

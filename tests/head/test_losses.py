@@ -30,7 +30,7 @@ from qalipsis.errors import FactoriesMissing
 from qalipsis.head.campaign import OnFactoryLoss
 from qalipsis.head.scenario_request import ScenarioRequest
 from qalipsis.head.zones import Zone
-from qalipsis.metrics.ledger import Books
+from qalipsis.metrics.ledger import Books, Slot
 from qalipsis.plan.model import ScenarioDescriptor
 from qalipsis.reports.model import Report
 from tests.head.stage import CLAIM_LEASE, LEASE, MortalStore, Stage, WalkingFactory, until, virtual
@@ -71,6 +71,14 @@ class Fleet(Stage):
         finally:
             happens.cancel()
         return report
+
+
+def with_one_more(rows: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """The counters of a worker that has sent one more request."""
+    counted = (Slot.REQUESTS_ATTEMPTED, Slot.REQUESTS_OK)
+    return {
+        name: tuple(count + (slot in counted) for slot, count in enumerate(row)) for name, row in rows.items()
+    }
 
 
 def assert_closes(report: Report) -> None:
@@ -423,6 +431,25 @@ async def test_a_factory_whose_lease_ended_is_lost_by_its_own_word() -> None:
     assert "stopped by itself: no head had answered it until its lease ended" in report.verdict.reasons[0]
     assert report.factories[0].ledger.requests.unknown == 0
     assert (report.ledger.minions.lost, report.ledger.minions.completed) == (20, MINIONS)
+
+
+@virtual
+async def test_factories_that_stop_by_themselves_say_their_accounts_at_once() -> None:
+    """Nobody is left whose last word the campaign would wait for."""
+    stage = Fleet(seconds=12)
+
+    async def happening() -> None:
+        await stage.at(3.5)
+        for node in stage.nodes.values():
+            ledgers = {worker: with_one_more(rows) for worker, rows in node.final().ledgers.items()}
+            await node.say(LeaseEnded(at=node.epoch(), ledgers=ledgers))
+            node.is_silent = True
+
+    report = await stage.play_with(happening())
+    assert_closes(report)
+    assert {factory.state for factory in report.factories} == {"LOST"}
+    # The last snapshots tell of three requests each; six workers have sent one more since.
+    assert report.ledger.requests.attempted == report.ledger.requests.ok == 3 * MINIONS + 6
 
 
 @virtual

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from tests.simulation.machines import Machine
@@ -11,6 +12,9 @@ from tests.simulation.world import Factory, Head, World
 
 SECONDS = (0.2, 1.0, 2.5, 5.0, 9.0)
 """How long faults last: shorter and longer than each of the leases and patiences."""
+
+LONGEST_RUN = 10.0
+"""Seconds until most campaigns have ended, from any moment of them."""
 
 Fault = Callable[[World], Awaitable[None]]
 
@@ -108,6 +112,24 @@ async def worker_dies(world: World) -> None:
         worker.crash()
 
 
+async def worker_dies_at_an_end(world: World) -> None:
+    """While all the others have ended the scenario, and some of them are not heard: then the order to start
+    minions of the dead worker again crosses what they say.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LONGEST_RUN):
+            while True:
+                ended = await world.held_back("scenario_ended")
+                walkers = world.truth.walkers(ended.campaign, ended.message.scenario)  # type: ignore[union-attr]
+                workers = [part for each in world.living_factories for part in each.machine.parts]
+                walking = [each for each in workers if each.name in walkers and each.is_running]
+                if len({each.name.partition("/")[0] for each in walking}) == 1:
+                    worker = world.random.choice(walking)
+                    world.note(worker.name, "DIES while ends elsewhere are on their way")
+                    worker.crash()
+                    return
+
+
 async def worker_freezes(world: World) -> None:
     worker = _any(world, [part for each in world.living_factories for part in each.machine.parts])
     if worker is not None:
@@ -151,6 +173,7 @@ FAULTS: tuple[Fault, ...] = (
     factory_loses_its_broker,
     factory_is_stopped,
     worker_dies,
+    *(4 * (worker_dies_at_an_end,)),  # there is seldom an end to cross
     worker_freezes,
     store_is_away,
     answers_are_lost,

@@ -18,9 +18,13 @@ SLOWEST_SECONDS = 0.02
 class Line:
     """A transport of one machine to the broker that all share; it keeps the transport's promise."""
 
-    def __init__(self, broker: MemoryTransport, random: Random) -> None:
+    def __init__(
+        self, broker: MemoryTransport, random: Random, overhear: Callable[[Line, bytes], None]
+    ) -> None:
+        """`overhear` is told of each message before it travels."""
         self._broker = broker
         self._random = random
+        self._overhear = overhear
         self._order = asyncio.Lock()
         self._is_whole = asyncio.Event()
         self._is_whole.set()
@@ -55,6 +59,7 @@ class Line:
 
     async def publish(self, topic: str, body: bytes) -> None:
         async with self._order:
+            self._overhear(self, body)
             await self._travel()
             await self._broker.publish(topic, body)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from qalipsis import scenario
-from qalipsis.engine.step import StepContext, StepError, StepRuntime
+from qalipsis.engine.step import Fenced, StepContext, StepError, StepRuntime
 from qalipsis.engine.traffic import Traffic
 from qalipsis.factory.loader import Loaded, compile_plans
 from qalipsis.head.campaign_configuration import CampaignConfiguration, ScenarioConfiguration
@@ -27,19 +27,26 @@ from qalipsis.plan.properties import Properties
 
 @dataclass(frozen=True)
 class Send(Spec[Any, Any]):
-    """One request that takes so long; now and then one fails."""
+    """One request that takes so long, and longer for some minions; now and then one fails.
+
+    A step that says goodbye sends one more request when it is closed.
+    """
 
     kind: ClassVar[str] = "simulation.send"
     scenario: str
     seconds: float
     is_last: bool = False
     failing: float = 0.0
+    says_goodbye: bool = False
 
+
+PACES = 4
+"""Minions that begin together end apart, the slowest of so many in a row last."""
 
 browse = (
     scenario("browse", minions=4)
     .start()
-    .then(Send("browse", 0.1))
+    .then(Send("browse", 0.1, says_goodbye=True))
     .named("look")
     .delay("1500ms")
     .then(Send("browse", 0.3))
@@ -51,9 +58,11 @@ browse = (
 search = (
     scenario("search", minions=4)
     .start()
-    .then(Send("search", 0.2, is_last=True, failing=0.1))
+    .then(Send("search", 0.2))
     .named("find")
     .delay("300ms")
+    .then(Send("search", 0.4, is_last=True, failing=0.1))
+    .named("open")
 )
 
 
@@ -62,12 +71,23 @@ def loaded() -> Loaded:
     return compile_plans([browse, search], Properties({}))
 
 
+class Target(Protocol):
+    """The service under load."""
+
+    def receive(self, scenario: str, minion: int | None, is_last: bool) -> None:
+        """A request has come, of a minion if there is one, and perhaps its last one."""
+
+    def answer_last(self, scenario: str, minion: int) -> None:
+        """The last request of a minion is answered."""
+
+
 class CountedStep:
     """Sends what `Send` describes to a target that counts."""
 
-    def __init__(self, spec: Send, receive: Callable[[str, int, bool], None]) -> None:
+    def __init__(self, spec: Send, target: Target) -> None:
         self._spec = spec
-        self._receive = receive
+        self._target = target
+        self._has_sent = False
 
     async def open(self, runtime: StepRuntime) -> None:
         self._traffic = Traffic(runtime)
@@ -76,13 +96,24 @@ class CountedStep:
         return await self._traffic.request(lambda: self._send(context.minion.index))
 
     async def _send(self, minion: int) -> int:
-        self._receive(self._spec.scenario, minion, self._spec.is_last)
-        await asyncio.sleep(self._spec.seconds)
-        if self._spec.failing and minion % round(1 / self._spec.failing) == 0:
+        self._has_sent = True
+        self._target.receive(self._spec.scenario, minion, self._spec.is_last)
+        await asyncio.sleep(self._spec.seconds * (1 + minion % PACES))
+        if self._spec.is_last:
+            self._target.answer_last(self._spec.scenario, minion)
+        every = round(1 / self._spec.failing) if self._spec.failing else 0
+        if every and minion % every == every - 1:
             raise StepError("refused", "every tenth minion is refused")
         return minion
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Counted when the last snapshot was taken, so that only the final accounts tell of it."""
+        if self._spec.says_goodbye and self._has_sent:
+            with suppress(Fenced):
+                await self._traffic.request(self._say_goodbye)
+
+    async def _say_goodbye(self) -> None:
+        self._target.receive(self._spec.scenario, None, False)
 
 
 def configuration(random: Random, zones: tuple[str, ...]) -> CampaignConfiguration:

@@ -14,14 +14,17 @@ from qalipsis.head.campaign import OnFactoryLoss
 from qalipsis.head.zones import Zone
 from tests.simulation import load
 from tests.simulation.faults import FAULTS, HARMLESS, Fault
-from tests.simulation.invariants import of_report
 from tests.simulation.machines import Livelock, here
+from tests.simulation.report_check import Circumstances, wrongs
 from tests.simulation.world import LEASE, World
 
 FAULTY_SECONDS = 8.0
 """Virtual: faults begin in this time."""
 
 MOST_FAULTS = 5
+
+RUN_SECONDS = 4.0
+"""Of most campaigns, and a little less."""
 
 ENDS_WITHIN = 150.0
 """Virtual seconds from the last fault to the end of every campaign: a preparation may time out."""
@@ -114,7 +117,7 @@ class _Life:
             for _ in range(random.choice((1, 1, 2)))
         ]
         faults = [
-            self._later(FAULTY_SECONDS, self._happen, random.choice(FAULTS))
+            self._later(FAULTY_SECONDS, self._happen, random.choice(FAULTS), random.random() < 0.5)
             for _ in range(random.randint(0, MOST_FAULTS))
         ]
         submitting = [asyncio.create_task(each) for each in campaigns]
@@ -132,7 +135,12 @@ class _Life:
     def _join(self, name: str, zone: str | None) -> None:
         self._world.add_factory(name, zone, self._random.randint(1, 2))
 
-    async def _happen(self, fault: Fault) -> None:
+    async def _happen(self, fault: Fault, is_in_mid_run: bool) -> None:
+        if is_in_mid_run and not self._world.is_started.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FAULTY_SECONDS):
+                    await self._world.is_started.wait()
+            await asyncio.sleep(self._random.random() * RUN_SECONDS)
         self.happened.append(fault)
         await fault(self._world)
 
@@ -170,13 +178,15 @@ class _Life:
     def _check_reports(self) -> None:
         world = self._world
         has_lost_nothing = HARMLESS.issuperset(self.happened)
-        for report in world.store.reports.values():
-            for wrong in of_report(
-                report,
-                world.truth,
+        for key, report in world.store.reports.items():
+            around = Circumstances(
+                state=world.store._kept[key].record.state,
+                settled=world.truth.settled(key, world.store.heard[key]),
                 has_lost_nothing=has_lost_nothing,
                 is_redistributing=world.defaults.on_factory_loss is OnFactoryLoss.REDISTRIBUTE,
-            ):
+                accepts_redistribution=world.defaults.accept_redistribution,
+            )
+            for wrong in wrongs(report, world.truth, around):
                 world.violated(wrong)
         if not self.happened:
             self._check_starts()
@@ -185,6 +195,8 @@ class _Life:
             if late > LEASE:
                 world.violated(f"{key}: it was over, but requests were sent for {late:.1f} s more")
         for key, kept in world.store._kept.items():
+            if kept.record.aborter and kept.record.state != "ABORTED":
+                world.violated(f"{key}: {kept.record.aborter} has stopped it, but it is {kept.record.state}")
             reason = kept.record.failure_reason or ""
             if reason and not re.search(EXPECTED_FAILURES, reason):
                 world.violated(f"{key}: it failed because {reason}")
@@ -221,7 +233,9 @@ class _Life:
         self._check_broker()
 
     def _check_broker(self) -> None:
-        """Who crashes cannot clear up: the topics that it left go with their time."""
+        """Everything said can be read. Who crashes cannot clear up: its topics go with their time."""
+        for topic, body in self._world.broker.dead_letters:
+            self._world.violated(f"what was said on {topic} was set aside: {body!r}")
         if {fault.__name__ for fault in self.happened} <= {
             "store_is_away",
             "answers_are_lost",

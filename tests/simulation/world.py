@@ -6,11 +6,16 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from random import Random
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from qalipsis.cluster.accompanied import accompanied
+from qalipsis.cluster.codec import Received, decode
 from qalipsis.cluster.memory import MemoryTransport
 from qalipsis.cluster.transport import Transport
 from qalipsis.config.settings import GracefulShutdown
@@ -35,13 +40,30 @@ from qalipsis.testing.chaos import ChaosTransport
 from qalipsis.testing.loop_clock import EPOCH
 from qalipsis.testing.virtual_loop import START
 from tests.simulation import load
-from tests.simulation.invariants import KnowingDirectory, Truth, WatchedStore
+from tests.simulation.invariants import KnowingDirectory, WatchedStore
 from tests.simulation.lines import Line, Remote, Weather
 from tests.simulation.machines import Machine, MachineLoop
+from tests.simulation.truth import Truth
 
 HEARTBEAT = 0.5
 LEASE = 3.0
 CLAIM_LEASE = 1.5
+
+HELD_SECONDS = 0.8
+"""Longer than a head takes to hear of something, commit what follows and say it; nobody is lost by it."""
+
+
+class _Said(Struct):
+    """What is of interest of a message, of all that its envelope says."""
+
+    kind: str
+    campaign: str
+    source: str
+    incarnation: int
+    sequence: int
+
+
+_said = msgspec.msgpack.Decoder(_Said)
 
 
 class MachineClock:
@@ -112,9 +134,25 @@ class WorkerMachine:
             self.exited.set_result("ended")
 
 
+class CountingTarget:
+    """The target of the load, as a worker reaches it in a campaign."""
+
+    def __init__(self, world: World, worker: str, campaign: str) -> None:
+        self._world = world
+        self._worker = worker
+        self._campaign = campaign
+
+    def receive(self, scenario: str, minion: int | None, is_last: bool) -> None:
+        at = self._world.loop.time()
+        self._world.truth.receive(at, self._campaign, self._worker, scenario, minion, is_last)
+
+    def answer_last(self, scenario: str, minion: int) -> None:
+        self._world.truth.answer_last(self._campaign, scenario, minion)
+
+
 def _engine(world: World, worker: str, *arguments: Any, **options: Any) -> WorkerEngine:
     def find_step(kind: str) -> Callable[[Any], load.CountedStep]:
-        return partial(load.CountedStep, receive=partial(world.receive, worker, options["campaign"]))
+        return partial(load.CountedStep, target=CountingTarget(world, worker, options["campaign"]))
 
     return WorkerEngine(*arguments, **options, find_step=find_step, drain_seconds=1.0)
 
@@ -231,6 +269,10 @@ class World:
         self.factories: list[Factory] = []
         self.machines: list[Machine] = []
         self._number = 0
+        self.is_started = asyncio.Event()
+        """Some campaign runs, or has run."""
+        self._awaited: dict[str, list[asyncio.Future[Received]]] = {}
+        """Who waits for a message to hold back, by its kind."""
         self.is_chaotic = self.random.random() < 0.5
         self.zones = self.random.choice(((), (), ("east", "west")))
         self.defaults = CampaignRequest(
@@ -238,9 +280,8 @@ class World:
             name=None,
             seed=seed,
             grace=1.0,
-            on_factory_loss=self.random.choice(
-                (OnFactoryLoss.REDISTRIBUTE, OnFactoryLoss.REDISTRIBUTE, *OnFactoryLoss)
-            ),
+            on_factory_loss=self.random.choice((*(4 * (OnFactoryLoss.REDISTRIBUTE,)), *OnFactoryLoss)),
+            accept_redistribution=self.random.random() < 0.5,
         )
 
     # For its parts
@@ -258,18 +299,31 @@ class World:
         return MachineClock(self.loop, boot, self.random.choice((0.0, 0.0, -0.05, 0.3, 2.0)))
 
     def make_line(self) -> Line:
-        return Line(self.broker, self.fork())
+        return Line(self.broker, self.fork(), self._overhear)
 
     def wrapped(self, line: Line) -> Transport:
         if not self.is_chaotic:
             return line
         return ChaosTransport(line, self.random.randrange(1 << 30), 0.05, 0.05, 0.1)
 
-    def receive(self, worker: str, campaign: str, scenario: str, minion: int, is_last: bool) -> None:
-        """The target of the load was sent a request."""
-        self.truth.receive(self.loop.time(), campaign, scenario, minion, worker)
-        if is_last:
-            self.truth.finished[campaign, scenario].add(minion)
+    async def held_back(self, kind: str) -> Received:
+        """Wait for such a message, and hold it back for a while: the line is cut that it would take."""
+        held: asyncio.Future[Received] = self.loop.create_future()
+        self._awaited.setdefault(kind, []).append(held)
+        return await held
+
+    def _overhear(self, line: Line, body: bytes) -> None:
+        said = _said.decode(body)
+        if said.kind == "final":
+            self.truth.say_last(said.campaign, said.source, said.incarnation, said.sequence)
+        elif said.kind == "start_minions":
+            self.is_started.set()
+        for held in self._awaited.pop(said.kind, ()):
+            if not held.done():
+                line.cut()
+                # On no machine: one that freezes must not stay cut off.
+                self.loop.call_later(HELD_SECONDS, line.mend, context=Context())
+                held.set_result(decode(body))
 
     def note(self, who: str, what: str) -> None:
         self.trace.append(f"{self.loop.time() - START:9.3f} {who:>8}: {what}")
@@ -348,4 +402,4 @@ class World:
             key, head = self.random.choice(keys), self.random.choice(heads)
             assert head.service is not None
             self.note("ben", f"aborts {key} at {head.name}, {'hard' if is_hard else 'softly'}")
-            await self.ask(head, head.service.abort(key, "ben", is_hard))
+            await self.ask(head, head.service.abort(key, is_hard=is_hard, user="ben"))

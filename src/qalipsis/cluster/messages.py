@@ -240,9 +240,14 @@ class ScenarioEnded(Struct, frozen=True, kw_only=True, tag="scenario_ended"):
 
 
 class LeaseEnded(Struct, frozen=True, kw_only=True, tag="lease_ended"):
-    """No head renewed the factory's lease, so it interrupted everything by itself; `at` in epoch seconds."""
+    """No head renewed the factory's lease, so it interrupted everything by itself; `at` in epoch seconds.
+
+    The counters of every worker, by worker and scenario, come with it: a head that has no factory left ends
+    the campaign without waiting for the last word.
+    """
 
     at: float
+    ledgers: dict[int, dict[str, tuple[int, ...]]] = field(default_factory=dict)
 
 
 class Final(Struct, frozen=True, kw_only=True, tag="final"):

@@ -231,7 +231,7 @@ class Engagement:
         async with self._settling:
             if self._ledgers is None:
                 self._ledgers = await self._supervisor.close(CloseCampaign())
-                self._tell(LeaseEnded(at=self._clock.epoch(now)))
+                self._tell(LeaseEnded(at=self._clock.epoch(now), ledgers=self._ledgers))
 
     async def _settle(self, directive: str | None = None) -> str | None:
         """Close the campaign and say the last word on it, once; returns why not, when it was said before.

@@ -371,6 +371,7 @@ class Orchestrator:
             case LeaseEnded():
                 reason = "stopped by itself: no head had answered it until its lease ended"
                 await self._lose(node, reason, has_told=True)
+                progress.settle(node, message)
             case messages.Final():
                 self._vigil.dismiss(node)
                 if not self._campaign.is_closing:

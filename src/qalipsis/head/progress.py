@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from qalipsis.cluster.messages import Fault, Final, SnapshotTaken, WorkerSilent, WorkerState
+from qalipsis.cluster.messages import Fault, Final, LeaseEnded, SnapshotTaken, WorkerSilent, WorkerState
 from qalipsis.head.accounts import worker_name
 from qalipsis.head.conditions import check
 from qalipsis.head.live_view import LiveView
@@ -139,8 +139,8 @@ class Progress:
                 self.tally.presume_lost(place, told, at, silence)
         self.notice(f"factory {node} {told}")
 
-    def settle(self, node: str, message: Final) -> None:
-        """The final accounts of a factory."""
+    def settle(self, node: str, message: Final | LeaseEnded) -> None:
+        """The accounts of a factory that has ended everything."""
         for worker, ledgers in message.ledgers.items():
             self.tally.settle((node, worker), ledgers)
 

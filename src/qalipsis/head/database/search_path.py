@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from qalipsis.errors import ConfigurationError
+from qalipsis.errors import ConfigurationError, ServiceRefused
 from qalipsis.head.database.database import Database
 from qalipsis.head.database.place import FilePlace, quoted
 
@@ -34,7 +34,7 @@ async def reach_schema(database: Database) -> str | None:
             if path is not None:
                 statement = f"ALTER DATABASE {quoted(place.database)} SET search_path = {path};"
                 await connection.exec_driver_sql(statement)
-    except ConfigurationError:
+    except (ConfigurationError, ServiceRefused):
         if not statement:
             raise
         return statement
