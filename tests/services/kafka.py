@@ -136,7 +136,9 @@ def running_kafka() -> Iterator[Kafka]:
         program = [java, *JAVA, *own, "-cp", f"{jars}/*"]
         cluster = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
         # With "=", because one identifier in 64 begins with a dash and would be read as another option.
-        home.run_once([*program, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(settings)])
+        home.run_once(
+            [*program, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(settings)]
+        )
         server = home.server(
             "kafka",
             [*program, "kafka.Kafka", str(settings)],
