@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, cast
 
 import pytest
@@ -385,3 +386,27 @@ async def test_a_campaign_that_is_aborted_just_when_its_factory_is_free_does_not
     (await desk.run_of(1)).go()
     serving.cancel()
     await asyncio.wait([serving])
+
+
+@virtual
+async def test_a_campaign_is_listed_with_the_start_and_the_end_of_its_load() -> None:
+    async with open_cluster() as (cluster, first, _second):
+        key = await first.start(startOffsetMs=5000)
+        record = await cluster.until(key, "COMPLETED")
+        report = (await first.service.report(key)).campaign
+        for listed, told in ((record.start, report.start), (record.end, report.end)):
+            assert listed is not None
+            assert abs((listed - datetime.fromisoformat(told)).total_seconds()) < 0.001
+
+
+@virtual
+async def test_the_head_that_drives_a_campaign_shows_what_the_others_show() -> None:
+    async with open_cluster() as (cluster, first, _second):
+        key = await first.start()
+        driver, other = cluster.owner(await cluster.until(key, "RUNNING"))
+        await asyncio.sleep(3.5)
+        shown = [(await head.service.details([key]))[0].live for head in (driver, other)]
+        assert shown[0] is not None
+        assert shown[1] is not None
+        assert shown[0].steps == shown[1].steps
+        assert shown[0].errors == shown[1].errors

@@ -47,6 +47,7 @@ class Conclusion:
         seconds = progress.close_seconds(None)
         before = await patiently(partial(self._office.store.seconds, self._campaign.key))
         started_at = progress.started_at or progress.created_at
+        ended_at = max(started_at, progress.ended_at or self._epoch())
         report = build(
             Ending(
                 key=self._campaign.key,
@@ -54,7 +55,7 @@ class Conclusion:
                 seed=request.seed,
                 speed_factor=request.speed_factor,
                 started_at=started_at,
-                ended_at=max(started_at, progress.ended_at or self._epoch()),
+                ended_at=ended_at,
                 scenarios=fleet.scenarios,
                 factories=fleet.factories,
                 assignment=fleet.assignment,
@@ -70,7 +71,7 @@ class Conclusion:
         )
         await self._tenure.commit(
             self._campaign.phase,
-            self._epoch(),
+            ended_at,
             seconds=seconds,
             meters=progress.take_meters(),
             watermarks=self._letters.watermarks,

@@ -189,7 +189,7 @@ class Orchestrator:
         if self._campaign.is_over:
             return  # the last commit comes with the report
         if is_due or self._campaign.phase is not phase or self._tenure.has_to_say:
-            await self._commit()
+            await self._commit(is_due)
 
     # From one head to the next
 
@@ -223,12 +223,15 @@ class Orchestrator:
             )
         )
 
-    async def _commit(self) -> None:
+    async def _commit(self, is_full: bool = False) -> None:
         elapsed = None if self._campaign.started_at is None else self._clock.now() - self._campaign.started_at
+        seconds = () if elapsed is None else self._progress.close_seconds(elapsed)
+        if is_full:
+            self._show()  # with these seconds, as the checkpoint that other heads show
         await self._tenure.commit(
             self._campaign.phase,
-            self._epoch(),
-            seconds=() if elapsed is None else self._progress.close_seconds(elapsed),
+            self._moment(),
+            seconds=seconds,
             meters=self._progress.take_meters(),
             checkpoint=self._freeze(),
             watermarks=self._letters.watermarks,
@@ -356,7 +359,8 @@ class Orchestrator:
             case DirectiveFailed() if node in self._campaign.lost or message.directive in self._void:
                 _log.info("%s could not do what is not asked for any more: %s", node, message.reason)
             case DirectiveFailed():
-                await self._step(life.CouldNot(node, life.Failure(message.cause, message.reason)))
+                who = f"factory {node}: " if len(self._campaign.factories) > 1 else ""
+                await self._step(life.CouldNot(node, life.Failure(message.cause, who + message.reason)))
             case WorkerState():
                 await self._meet(node, message)
             case SnapshotTaken():
@@ -505,11 +509,9 @@ class Orchestrator:
         now = self._clock.now()
         self._ticks.ticked(is_full, self._campaign.started_at)
         await self._look_for_silence()
-        if is_full:
-            if self._campaign.started_at is not None:
-                self._check_conditions()
-                self._check_timeout(now - self._campaign.started_at)
-            self._show()
+        if is_full and self._campaign.started_at is not None:
+            self._check_conditions()
+            self._check_timeout(now - self._campaign.started_at)
         await self._step(life.TimePassed())
 
     def _check_conditions(self) -> None:
@@ -544,6 +546,10 @@ class Orchestrator:
     def _own_time(self, node: str, at: float) -> float:
         """A moment of a factory's clock by this head's."""
         return at - self._offsets.offset(node)
+
+    def _moment(self) -> float:
+        """Of a commit: one that starts the load is of when it starts, which is after the start offset."""
+        return max(self._epoch(), self._progress.started_at or 0.0)
 
     def _epoch(self) -> float:
         return self._clock.epoch(self._clock.now())

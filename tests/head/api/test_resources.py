@@ -39,7 +39,9 @@ async def test_scenarios_zones_and_factories_are_shown() -> None:
 async def test_what_a_factory_said_last_is_shown() -> None:
     desk = Desk()
     desk.welcome()
-    heartbeat = Heartbeat(state="idle", clock=1.5, cpu=0.25, loop_lag_s=0.002, memory_bytes=40_000_000)
+    heartbeat = Heartbeat(
+        state="idle", sequence=1, clock=1.5, cpu=0.25, loop_lag_s=0.002, memory_bytes=40_000_000
+    )
     async with open_client(desk) as client:
         (factory,) = (await client.get("/api/factories")).json()
         assert (factory["cpu"], factory["loopLagMs"], factory["memoryBytes"]) == (None, None, None)
