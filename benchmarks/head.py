@@ -137,9 +137,9 @@ class MeasuredOrchestrator(Orchestrator):
 
     book: Book
 
-    async def _commit(self) -> None:
+    async def _commit(self, is_full: bool = False) -> None:
         began = time.perf_counter()
-        await super()._commit()
+        await super()._commit(is_full)
         if self.book.is_counting:
             self.book.commits.append(time.perf_counter() - began)
 

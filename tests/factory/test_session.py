@@ -10,7 +10,9 @@ import pytest
 from qalipsis.cluster import topics
 from qalipsis.cluster.messages import (
     PROTOCOL,
+    AbortCampaign,
     CampaignOver,
+    DeclareMinions,
     DirectiveFailed,
     Farewell,
     Final,
@@ -21,9 +23,10 @@ from qalipsis.cluster.messages import (
     LeaseEnded,
     ScenarioEnded,
     Shutdown,
+    WarmUp,
 )
 from qalipsis.config.settings import GracefulShutdown
-from qalipsis.errors import FactoryRefused, ServiceUnavailable, TransportClosed
+from qalipsis.errors import FactoryError, FactoryRefused, ServiceUnavailable, TransportClosed
 from qalipsis.metrics.ledger import Slot
 
 from .stage import Stage, assignment, ends, play
@@ -155,18 +158,49 @@ def test_a_campaign_is_ended_before_the_factory(tmp_path: Path, is_hard: bool) -
             await asyncio.sleep(3)
             began = stage.clock.now()
             stage.session.stop(is_hard)
-            declined = await stage.to_node(assignment("c-2"), "c-2")
+            await stage.to_node(assignment("c-2"), "c-2")
             stage.listen_to("c-2")
             await stage.served
             # The passes of `walk` take longer than the grace.
             assert stage.clock.now() - began == pytest.approx(0.0 if is_hard else 5.0, abs=0.2)
             final = await stage.is_told(Final)
             assert sum(rows["walk"][Slot.MINIONS_ABORTED] for rows in final.ledgers.values()) == 4
-            answer = await stage.answer(declined)
-            assert isinstance(answer, DirectiveFailed)
+            # Others can run the next one: their head is told that this factory is gone, not that it failed.
+            assert (await stage.is_told(Final, "c-2")).ledgers == {}
+            assert stage.kinds("c-2") == [Final]
             await stage.hears(Farewell)
             beats = [message for message in stage.told["c-1"] if isinstance(message, Heartbeat)]
             assert len(beats) >= (3 if is_hard else 7)  # the head hears of it to the end
+
+    play(test())
+
+
+def test_a_factory_that_leaves_while_it_warms_up_does_not_fail_the_campaign(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with Stage(tmp_path) as stage:
+            await stage.accept()
+            await stage.to_node(assignment(), "c-1")
+            stage.listen_to("c-1")
+            supervisor = stage.session._seats[0].supervisor
+            was_interrupted = asyncio.Event()
+            abort = supervisor.abort
+
+            async def warm_up(directive: WarmUp) -> None:
+                await was_interrupted.wait()
+                raise FactoryError("interrupted")  # as a worker answers
+
+            async def interrupt(directive: AbortCampaign) -> None:
+                was_interrupted.set()
+                await abort(directive)
+
+            supervisor.warm_up, supervisor.abort = warm_up, interrupt  # type: ignore[method-assign]
+            await stage.direct(DeclareMinions(minions={"walk": 4}))
+            await stage.direct(WarmUp())
+            await asyncio.sleep(1.0)
+            stage.session.stop(is_hard=False)
+            await stage.served
+            assert Final in stage.kinds()
+            assert DirectiveFailed not in stage.kinds()
 
     play(test())
 

@@ -32,9 +32,7 @@ ENDS_WITHIN = 150.0
 FREE_WITHIN = 60.0
 """Virtual seconds until a factory that nobody asked for its accounts is free again."""
 
-EXPECTED_FAILURES = (
-    r"lost before the start|has ended: this factory stopped its part|is about to end|was killed"
-)
+EXPECTED_FAILURES = r"lost before the start|was killed"
 """Why a campaign may fail, when factories go before it has started."""
 
 CLEARED_WITHIN = 1.0

@@ -73,6 +73,11 @@ class Truth:
         """A factory says its final accounts; said again for another broker, the later ones count."""
         self._last_words[campaign, factory, incarnation] = sequence
 
+    def begin_anew(self, campaign: str) -> None:
+        """The campaign is assigned: what factories said last was of a time before."""
+        for known in [known for known in self._last_words if known[0] == campaign]:
+            del self._last_words[known]
+
     def settled(self, campaign: str, watermarks: dict[tuple[str, int], int]) -> frozenset[str]:
         """The factories whose final accounts were heard, by the sequences up to which each was."""
         return frozenset(

@@ -316,6 +316,8 @@ class World:
         said = _said.decode(body)
         if said.kind == "final":
             self.truth.say_last(said.campaign, said.source, said.incarnation, said.sequence)
+        elif said.kind == "assign_factory":
+            self.truth.begin_anew(said.campaign)
         elif said.kind == "start_minions":
             self.is_started.set()
         for held in self._awaited.pop(said.kind, ()):

@@ -263,7 +263,13 @@ class Engagement:
             if not isinstance(error, FactoryError):
                 _log.exception("a directive failed")
             reason = self._why_interrupted() if self.is_interrupted else str(error)
-            answer = DirectiveFailed(directive=id, cause="failed", reason=reason)
+            is_preparing = isinstance(directive, DeclareMinions | WarmUp | StartMinions)
+            if is_preparing and (self._is_leaving or self.is_interrupted):
+                # Its last word, or the one on its lease, tells the head that this factory is gone. A failure
+                # would end a campaign that has not started, and that others can run.
+                answer = DirectiveIgnored(directive=id, reason=reason)
+            else:
+                answer = DirectiveFailed(directive=id, cause="failed", reason=reason)
         else:
             if ignored is None:
                 answer = DirectiveDone(directive=id)

@@ -34,6 +34,7 @@ from qalipsis.cluster.messages import (
     Message,
     Shutdown,
 )
+from qalipsis.cluster.messages import Final as FinalAccounts
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.transport import Transport
 from qalipsis.config.settings import GracefulShutdown
@@ -331,11 +332,13 @@ class Session:
         known = [each for each in engaged if each.campaign == campaign]
         if known:
             known[0].follow(received, assignment)
+        elif self._ending.is_set():
+            # Its last word at once, so that the campaign goes on with others.
+            last_word = FinalAccounts(last_sequence=self._sender.sequence, ledgers={})
+            _say(self._refusals, campaign, last_word)
         elif not free:
             others = " and ".join(sorted(each.campaign for each in engaged))
             self._decline(received, f"the factory works for campaign {others}")
-        elif self._ending.is_set():
-            self._decline(received, "the factory is about to end")
         else:
             seat = free[0]
             tell = partial(_say, seat.reports, campaign)
