@@ -1,4 +1,4 @@
-"""`qalipsis zones` shows, adds and disables; a zone is never deleted."""
+"""`qalipsis zones` shows, adds, disables and enables; a zone is never deleted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(*words: str) -> int:
     return zones.manage(options)
 
 
-def test_a_zone_is_added_listed_and_disabled(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_zone_is_added_listed_disabled_and_enabled(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list") == 0
     assert "there are no zones; `qalipsis zones add KEY` adds one" in capsys.readouterr().out
     assert (
@@ -44,6 +44,8 @@ def test_a_zone_is_added_listed_and_disabled(capsys: pytest.CaptureFixture[str])
     ]
     assert run("disable", "eu-west-1") == 0
     assert "eu-west-1  disabled  West Europe" in capsys.readouterr().out
+    assert run("enable", "eu-west-1") == 0
+    assert "eu-west-1  enabled  West Europe" in capsys.readouterr().out
 
 
 def test_control_characters_of_a_title_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

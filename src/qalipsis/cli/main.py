@@ -91,7 +91,9 @@ def _db(parser: argparse.ArgumentParser) -> None:
 
 
 def _zones(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("list", "add", "disable"), help="a disabled zone stays listed")
+    parser.add_argument(
+        "action", choices=("list", "add", "disable", "enable"), help="a disabled zone stays listed"
+    )
     parser.add_argument("key", nargs="?", metavar="KEY", help="what factories name as their factory.zone")
     parser.add_argument("--title", metavar="TEXT", help="name for people; default: the key")
     parser.add_argument("--description", metavar="TEXT", help="more about the zone")
@@ -121,7 +123,7 @@ COMMANDS = (
     Command("validate", "check the scenarios and the configuration, and show every mistake", _list),
     Command("report", "show a report.json again, or make another form of it", _report),
     Command("db", "create or upgrade the tables of the store, or show their revision", _db),
-    Command("zones", "list, add or disable the zones that campaigns may ask for", _zones),
+    Command("zones", "list, add, disable or enable the zones that campaigns may ask for", _zones),
     Command("keys", "create, list or revoke the keys of the REST API", _keys),
     Command("demo", "run a campaign against a small shop, bundled and started on loopback", _demo),
 )

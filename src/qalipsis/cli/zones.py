@@ -26,7 +26,7 @@ WIDTH_OF_A_FILE = 200
 
 
 def manage(options: argparse.Namespace) -> int:
-    """List, add or disable; the list is shown after each of them."""
+    """List, add, disable or enable; the list is shown after each of them."""
     _check(options)
     configuration = load(overrides=arguments.overrides(options))
     _show(run_on_a_loop(_act(options, configuration.settings.datasource)))
@@ -46,8 +46,8 @@ async def _act(options: argparse.Namespace, datasource: Datasource) -> Sequence[
                         image_path=options.image,
                     )
                 )
-            case "disable":
-                await store.disable_zone(options.key)
+            case "disable" | "enable":
+                await store.enable_zone(options.key, enabled=options.action == "enable")
         return await store.zones()
 
 

@@ -214,10 +214,10 @@ class MemoryStore:
             raise zones.already_there(zone.key)
         self._zones[zone.key] = zone
 
-    async def disable_zone(self, key: str) -> Zone:
+    async def enable_zone(self, key: str, *, enabled: bool) -> Zone:
         if key not in self._zones:
             raise zones.not_there(key, self._zones)
-        self._zones[key] = msgspec.structs.replace(self._zones[key], enabled=False)
+        self._zones[key] = msgspec.structs.replace(self._zones[key], enabled=enabled)
         return self._zones[key]
 
     async def save_meters(self, campaign: str, meters: Sequence[Meter]) -> None:

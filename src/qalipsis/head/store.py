@@ -114,8 +114,8 @@ class Store(Protocol):
     async def add_zone(self, zone: Zone) -> None:
         """Raises ConfigurationError when the key is taken, empty or longer than 50 characters."""
 
-    async def disable_zone(self, key: str) -> Zone:
-        """Keep the zone, for no new campaigns; raises ConfigurationError when there is none."""
+    async def enable_zone(self, key: str, *, enabled: bool) -> Zone:
+        """Let new campaigns ask for the zone, or no more; raises ConfigurationError when there is none."""
 
     # Meters
 

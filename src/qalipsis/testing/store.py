@@ -422,21 +422,22 @@ async def check_ownerless_outgoing(store: Store) -> None:
 
 
 async def check_zones(store: Store) -> None:
-    """Zones are kept when they are disabled; a key is taken once."""
+    """Zones are kept when they are disabled, and can be enabled again; a key is taken once."""
     zone = Zone(
         key=_key()[:50], title="West " + "Europe " * 100, description=None, image_path="https://x/y.png"
     )
     await store.add_zone(zone)
     assert zone in await store.zones()
-    disabled = await store.disable_zone(zone.key)
+    disabled = await store.enable_zone(zone.key, enabled=False)
     assert disabled == msgspec.structs.replace(zone, enabled=False)
-    assert await store.disable_zone(zone.key) == disabled
+    assert await store.enable_zone(zone.key, enabled=False) == disabled
     found = await store.zones()
     assert disabled in found
     assert [each.key for each in found] == sorted(each.key for each in found)
+    assert await store.enable_zone(zone.key, enabled=True) == zone
     for bad in (zone, Zone(key="x" * 51, title="too long"), Zone(key="", title="empty")):
         await _refused(ConfigurationError, store.add_zone(bad))
-    error = await _refused(ConfigurationError, store.disable_zone("nowhere"))
+    error = await _refused(ConfigurationError, store.enable_zone("nowhere", enabled=True))
     assert zone.key in str(error)
 
 

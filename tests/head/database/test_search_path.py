@@ -76,7 +76,7 @@ async def test_the_documented_statement_inserts_a_zone(server: Datasource, guest
         store = DatabaseStore(database)
         assert await store.zones() == (INSERTED,)
         await store.add_zone(Zone(key="us", title="America"))
-        assert (await store.disable_zone("eu-west-1")).enabled is False
+        assert (await store.enable_zone("eu-west-1", enabled=False)).enabled is False
 
 
 async def test_who_may_not_set_the_search_path_gets_the_statement_for_an_administrator(

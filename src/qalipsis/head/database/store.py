@@ -114,9 +114,9 @@ class DatabaseStore:
         async with self._transaction() as connection:
             await zone_table.add(connection, zone)
 
-    async def disable_zone(self, key: str) -> Zone:
+    async def enable_zone(self, key: str, *, enabled: bool) -> Zone:
         async with self._transaction() as connection:
-            return await zone_table.disable(connection, key)
+            return await zone_table.enable(connection, key, enabled)
 
     async def save_meters(self, campaign: str, meters: Sequence[Meter]) -> None:
         async with self._transaction() as connection:

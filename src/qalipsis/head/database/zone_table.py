@@ -38,12 +38,12 @@ async def add(connection: AsyncConnection, zone: Zone) -> None:
         raise zones.already_there(zone.key)
 
 
-async def disable(connection: AsyncConnection, key: str) -> Zone:
+async def enable(connection: AsyncConnection, key: str, enabled: bool) -> Zone:
     row = (
         await connection.execute(
             update(ZONE)
             .where(ZONE.c.key == key)
-            .values(enabled=False, version=from_now())
+            .values(enabled=enabled, version=from_now())
             .returning(*_COLUMNS)
         )
     ).one_or_none()
