@@ -103,6 +103,28 @@ def test_an_idle_factory_says_farewell_when_a_head_shuts_it_down(tmp_path: Path)
     play(test())
 
 
+def test_a_handshake_that_nobody_answers_is_said_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who read it may have died, and what it knew with it."""
+
+    async def test() -> None:
+        async with Stage(tmp_path) as stage:
+            began = stage.clock.now()
+            await stage.hears(Handshake, 3)
+            assert stage.clock.now() - began == pytest.approx(10.0, abs=0.5)
+            for _ in range(3):  # a head that comes late reads them all
+                await stage.accept()
+            await asyncio.sleep(30)
+            assert sum(isinstance(each, Handshake) for each in stage.heard) == 3
+
+    caplog.set_level("INFO")
+    play(test())
+    assert [record.getMessage() for record in caplog.records if "accepted" in record.getMessage()] == [
+        "a head has accepted this factory, which waits for campaigns"
+    ]
+
+
 def test_a_factory_without_a_head_ends_when_it_is_told_to(tmp_path: Path) -> None:
     async def test() -> None:
         async with Stage(tmp_path) as stage:

@@ -136,6 +136,7 @@ async def test_a_factory_that_starts_again_takes_its_node_over_once_the_first_on
         second.is_beating = False
         await asyncio.sleep(TOO_LONG - 0.5)
         assert second.heard == []
+        await second.introduce(second.handshake)  # again: that makes its wait no longer
         await asyncio.sleep(1)
         assert second.heard_kinds() == [HandshakeAccepted]
         assert await hall.known() == {"node": 2}

@@ -49,6 +49,9 @@ from qalipsis.factory.supervisor import USUAL_GRACE, MakeBody, Supervisor
 LAST_WORDS_SECONDS: Final = 5.0
 """How long the last reports and the farewell may take, when the broker is slow or away."""
 
+INTRODUCED_AGAIN_SECONDS: Final = 5.0
+"""How long a handshake goes unanswered before it is said again."""
+
 USUAL_LEASE_SECONDS: Final = 15.0
 """For a campaign that one head assigns before another's acceptance was read."""
 
@@ -105,6 +108,8 @@ class Session:
         self._admission = Admission()
         self._scenarios: Loaded | None = None
         self._terms: asyncio.Future[HandshakeAccepted] = asyncio.get_running_loop().create_future()
+        self._is_waiting = True
+        """For the answer to a handshake, of which several may have been said."""
         self._ending = asyncio.Event()
         self._urgent = asyncio.Event()
         self._has_left = False
@@ -201,9 +206,13 @@ class Session:
     # Presence
 
     async def _attend(self, timeout_seconds: float) -> None:
+        until = self._clock.now() + timeout_seconds
         self._introduce()
-        done, _ = await asyncio.wait([self._terms], timeout=timeout_seconds)
-        if not done:
+        while not self._terms.done() and (left := until - self._clock.now()) > 0:
+            await asyncio.wait([self._terms], timeout=min(left, INTRODUCED_AGAIN_SECONDS))
+            if not self._terms.done() and await self._presence.wait_empty(left):
+                self._introduce()  # whoever read it may have died since, and told nobody
+        if not self._terms.done():
             # A head that comes later must not count on who has given up.
             self._presence.say(topics.HANDSHAKE, Farewell())
             await self._presence.wait_empty(LAST_WORDS_SECONDS)
@@ -217,6 +226,7 @@ class Session:
         if self._has_left:
             return
         assert self._scenarios is not None, "load the scenarios before the handshake"
+        self._is_waiting = True
         self._presence.say(
             topics.HANDSHAKE,
             Handshake(
@@ -286,7 +296,9 @@ class Session:
                     if self._terms.done():
                         self._terms = asyncio.get_running_loop().create_future()
                     self._terms.set_result(message)
-                    _log.info("a head has accepted this factory, which waits for campaigns")
+                    if self._is_waiting:
+                        _log.info("a head has accepted this factory, which waits for campaigns")
+                    self._is_waiting = False
                 case HandshakeRefused():
                     raise FactoryRefused(message.reason)
                 case HandshakeWanted():

@@ -150,7 +150,9 @@ class Reception:
         known, heard_at = self._known.get(factory.node, (incarnation, 0.0))
         if known == incarnation or self._clock.now() - heard_at >= self._too_long:
             await self._accept(factory, incarnation)
-        else:
+            return
+        doubt = self._doubts.get(factory.node)
+        if doubt is None or doubt.incarnation != incarnation:  # else it only says so again
             self._doubts[factory.node] = _Doubt(factory, incarnation, self._clock.now())
             self._is_undecided.set()
 
