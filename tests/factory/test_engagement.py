@@ -33,6 +33,7 @@ from qalipsis.cluster.messages import (
 from qalipsis.config.settings import GracefulShutdown
 from qalipsis.factory import engagement
 from qalipsis.metrics.ledger import Slot
+from qalipsis.plan.profile_override import Regular
 
 from .stage import Stage, assignment, play
 
@@ -70,6 +71,22 @@ def test_the_head_of_the_campaign_is_sent_the_heartbeats_as_well(tmp_path: Path)
             assert len(told) == 3 or len(told) == 4
             assert told[-1] in stage.heard
             assert told[-1].state == "busy"
+
+    play(test())
+
+
+def test_the_head_is_told_when_the_last_minion_will_start(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with Stage(tmp_path) as stage:
+            await stage.accept()
+            await stage.to_node(assignment(), "c-1")
+            stage.listen_to("c-1")
+            slow = Regular(period_in_ms=60_000, minions_count_pro_launch=1)
+            await stage.answer(
+                await stage.direct(DeclareMinions(minions={"walk": 4}, profiles={"walk": slow}))
+            )
+            told = await stage.is_told(WorkerState)
+            assert (told.planned_s, told.last_start_s) == (None, 180.0)
 
     play(test())
 

@@ -90,6 +90,7 @@ class Scripted:
             case Prepare():
                 return Prepared(
                     planned_s=None,
+                    last_start_s=0.0,
                     connections=(("h", 1, 10),),
                     descriptors_allowed=1000,
                     descriptors_open=20,

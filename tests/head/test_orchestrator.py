@@ -94,10 +94,13 @@ async def test_too_many_minions_are_refused() -> None:
         await Stage(limits=Limits(max_minions=1)).play()
 
 
+@pytest.mark.parametrize(("planned_s", "last_start_s"), [(61.0, 0.0), (None, 61.0)])
 @virtual
-async def test_too_long_a_campaign_is_refused() -> None:
+async def test_too_long_a_campaign_is_refused(planned_s: float | None, last_start_s: float) -> None:
     stage = Stage(limits=Limits(max_duration=60.0))
-    stage.factory.on[DeclareMinions] = lambda: [WorkerState(worker=0, pid=41, planned_s=61.0)]
+    stage.factory.on[DeclareMinions] = lambda: [
+        WorkerState(worker=0, pid=41, planned_s=planned_s, last_start_s=last_start_s)
+    ]
     with pytest.raises(CampaignRefused, match="max-execution-duration"):
         await stage.play()
 

@@ -198,6 +198,8 @@ class WorkerState(Struct, frozen=True, kw_only=True, tag="worker_state"):
     pid: int
     planned_s: float | None
     """How long its scenarios take by their profiles; None when only the minions decide."""
+    last_start_s: float = 0.0
+    """When the last minion starts by their profiles: a campaign takes longer than that."""
 
 
 class SnapshotTaken(Struct, frozen=True, kw_only=True, tag="snapshot_taken"):

@@ -79,6 +79,7 @@ class Prepared(Struct, frozen=True, kw_only=True, tag="prepared"):
     """`connections` are (host, port, how many the worker may hold); the other two count descriptors."""
 
     planned_s: float | None
+    last_start_s: float
     connections: tuple[tuple[str, int, int], ...]
     descriptors_allowed: int
     descriptors_open: int

@@ -217,7 +217,14 @@ class Supervisor:
                 answer.descriptors_allowed,
                 answer.descriptors_open,
             )
-            self._tell(WorkerState(worker=handle.index, pid=handle.pid, planned_s=answer.planned_s))
+            self._tell(
+                WorkerState(
+                    worker=handle.index,
+                    pid=handle.pid,
+                    planned_s=answer.planned_s,
+                    last_start_s=answer.last_start_s,
+                )
+            )
         refusal = limits.refusal(needs, limits.local_ports(), self._held_by_others())
         if refusal is not None:
             raise CampaignRefused(refusal)

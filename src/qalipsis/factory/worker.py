@@ -149,8 +149,10 @@ class Worker:
             event_filter=None if self._events is None else self._events.filter,
         )
         await engine.open(order.minions)
+        planned, last_start = _planned_seconds(order, plans)
         return Prepared(
-            planned_s=_planned_seconds(order, plans),
+            planned_s=planned,
+            last_start_s=last_start,
             connections=_connections(engine),
             descriptors_allowed=limits.raise_descriptor_limit(),
             descriptors_open=limits.open_descriptors(),
@@ -259,8 +261,9 @@ def _connections(
     return tuple((host, port, count) for (host, port), count in engine.connections(takeovers).items())
 
 
-def _planned_seconds(order: Prepare, plans: Mapping[str, Plan]) -> float | None:
-    longest, is_known = 0.0, True
+def _planned_seconds(order: Prepare, plans: Mapping[str, Plan]) -> tuple[float | None, float]:
+    """How long everything takes, None when only the minions decide; and when the last one starts."""
+    longest, last_start, is_known = 0.0, 0.0, True
     for scenario, minions in order.minions.items():
         plan = plans[scenario]
         profile = plan.profile
@@ -271,9 +274,10 @@ def _planned_seconds(order: Prepare, plans: Mapping[str, Plan]) -> float | None:
             raise CampaignRefused(f"{plan.file}:{plan.line}: {error}") from error
         if planned is None or not (profile.is_arrivals or profile.replay(order.speed_factor)):
             is_known = False  # the profile knows when minions start, and they alone when they end
+            last_start = max(last_start, planned or 0.0)
         else:
             longest = max(longest, planned)
-    return longest if is_known else None
+    return longest if is_known else None, last_start
 
 
 def _outcome(task: asyncio.Task[WorkerAnswer]) -> WorkerAnswer:

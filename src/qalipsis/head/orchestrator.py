@@ -410,10 +410,10 @@ class Orchestrator:
 
     async def _meet(self, node: str, message: WorkerState) -> None:
         self._progress.meet(node, message, self._fleet.zone_of(node))
-        if message.planned_s is not None:
-            refusal = limits.refusal_of_duration(self._request.limits, message.planned_s)
-            if refusal is not None:
-                await self._step(life.CouldNot(node, life.Failure("refused", refusal)))
+        least = max(message.planned_s or 0.0, message.last_start_s)
+        refusal = limits.refusal_of_duration(self._request.limits, least)
+        if refusal is not None:
+            await self._step(life.CouldNot(node, life.Failure("refused", refusal)))
 
     async def _end_scenario(self, node: str, message: ScenarioEnded) -> None:
         self._restarts.say_ended(node, message.scenario, message.round)
