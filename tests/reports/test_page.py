@@ -156,3 +156,18 @@ def test_any_report_makes_a_page(
 def test_the_page_says_what_its_latencies_leave_out(make_report: Callable[[str], Report]) -> None:
     words = Reader(page.render(make_report("ordinary"))).words()
     assert "Neither has requests without an answer" in words
+
+
+def test_a_campaign_that_was_stopped_is_not_said_to_have_run_as_planned(
+    make_report: Callable[[str], Report],
+) -> None:
+    ordinary = make_report("ordinary")
+    verdict = msgspec.structs.replace(ordinary.verdict, value="VALID", reasons=())
+    campaign = msgspec.structs.replace(ordinary.campaign, status="ABORTED")
+    for stopped, sentence in (
+        (False, "The load was applied as planned"),
+        (True, "Until the stop, the load was applied as planned"),
+    ):
+        changes = {"campaign": campaign} if stopped else {}
+        words = Reader(page.render(msgspec.structs.replace(ordinary, verdict=verdict, **changes))).words()
+        assert sentence in words

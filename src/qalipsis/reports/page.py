@@ -38,6 +38,7 @@ VERDICT_SENTENCES = {
     "DEGRADED": "Read the figures with care: the load itself was disturbed.",
     "INVALID": "Do not rely on these figures.",
 }
+STOPPED = "Until the stop, the load was applied as planned, and every minion and request is accounted for."
 MOST_COMPARED = 20
 PHASES = ("dns", "connect", "tls", "send", "wait", "receive")
 
@@ -60,7 +61,7 @@ def render(report: Report) -> str:
             script_hash=b64encode(sha256(script.encode()).digest()).decode(),
             status_sentence=STATUS_SENTENCES.get(report.campaign.status, ""),
             status_reasons=outcome.reasons(report),
-            verdict_sentence=VERDICT_SENTENCES.get(report.verdict.value, ""),
+            verdict_sentence=_verdict_sentence(report.verdict.value, aborted),
             key_figures=tuple(_key_figures(report, traffic)),
             expectations=[(each, one) for each in report.scenarios for one in outcome.expectations(each)],
             load=charts.load(report.timeline),
@@ -72,6 +73,10 @@ def render(report: Report) -> str:
             books_are_broken=bool(closing.broken(sums)) or any(each["is_broken"] for each in scenarios),
         )
     )
+
+
+def _verdict_sentence(verdict: str, aborted: bool) -> str:
+    return STOPPED if aborted and verdict == "VALID" else VERDICT_SENTENCES.get(verdict, "")
 
 
 def _scenario(key: str, scenario: ScenarioReport, aborted: bool) -> Mapping[str, Any]:
