@@ -198,6 +198,20 @@ def test_seconds_nobody_closes_do_not_pile_up() -> None:
     assert aggregate.step("shop", "home").from_due.count == MOST_OPEN_SECONDS + 40
 
 
+def test_who_is_later_than_all_open_seconds_is_in_the_totals() -> None:
+    aggregate, late, worker = CampaignAggregate(), Worker("late"), Worker("a")
+    late.respond("home", 0.1)
+    first = late.second()
+    worker.second()
+    for _ in range(MOST_OPEN_SECONDS):
+        worker.respond("home", 0.1)
+        aggregate.add("a", worker.second())
+    assert 0 not in aggregate.open_seconds()
+    aggregate.add("late", first)
+    assert aggregate.late == 1
+    assert aggregate.step("shop", "home").from_due.count == MOST_OPEN_SECONDS + 1
+
+
 def test_meters_of_all_workers_are_merged() -> None:
     aggregate, workers = CampaignAggregate(), (Worker("a"), Worker("b"))
     for second in range(1, 3):

@@ -291,14 +291,12 @@ class CampaignAggregate:
         return number
 
     def _open_second(self, t: int, zone: str) -> OpenSecond | None:
+        if t not in self._open and len(self._open) == MOST_OPEN_SECONDS:
+            self.close_second(min(self._open))  # before, for this one may be older than all of them
         if t <= self._closed:
             self.late += 1
             return None
-        parts = self._open.get(t)
-        if parts is None:
-            parts = self._open[t] = {}
-            if len(self._open) > MOST_OPEN_SECONDS:
-                self.close_second(min(self._open))
+        parts = self._open.setdefault(t, {})
         second = parts.get(zone)
         if second is None:
             second = parts[zone] = OpenSecond()
