@@ -61,7 +61,10 @@ class Directory(Protocol):
     """What is written by one head is read by all. `testing/directory.py` proves the promises."""
 
     async def register(self, handshake: Handshake, incarnation: int) -> None:
-        """A factory came; it replaces an earlier start of the same node, and what that was reserved for."""
+        """A factory came; it replaces an earlier start of the same node, and what that was reserved for.
+
+        One that says so again, because nobody had answered it yet, keeps what it was reserved for meanwhile.
+        """
 
     async def hear(self, beats: Sequence[Beat]) -> frozenset[tuple[str, int]]:
         """Factories are there; returns those (node, incarnation) that are not known."""

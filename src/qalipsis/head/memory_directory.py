@@ -42,8 +42,11 @@ class MemoryDirectory:
         self._reception_until = 0.0
 
     async def register(self, handshake: Handshake, incarnation: int) -> None:
-        now = self._clock.now()
-        self._known[handshake.node] = _Known(incarnation, handshake, now, now)
+        now, known = self._clock.now(), self._known.get(handshake.node)
+        if known is None or known.incarnation != incarnation:
+            self._known[handshake.node] = _Known(incarnation, handshake, now, now)
+        else:
+            known.handshake, known.arrived_at, known.heard_at = handshake, now, now
         self._came.set()
 
     async def hear(self, beats: Sequence[Beat]) -> frozenset[tuple[str, int]]:

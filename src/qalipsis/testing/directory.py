@@ -105,6 +105,22 @@ async def check_share(directory: Directory, known: Known) -> None:
     assert await _campaigns(directory, (shared, own)) == [(), (other,)]
 
 
+async def check_register_again(directory: Directory, known: Known) -> None:
+    """A factory that introduces itself twice keeps its heartbeat, and the campaign that took it meanwhile."""
+    node, campaign = _name(), _name()
+    await known(campaign)
+    await directory.register(_handshake(node), 1)
+    heartbeat = Heartbeat(state="busy", sequence=4, clock=1.5)
+    await directory.hear([Beat(node, 1, heartbeat)])
+    assert await directory.reserve(campaign, [(node, 1)])
+    await directory.register(_handshake(node, zone="eu"), 1)
+    found = await _find(directory, node)
+    assert (found.handshake.zone, found.heartbeat, found.campaigns) == ("eu", heartbeat, (campaign,))
+    await directory.register(_handshake(node), 2)
+    found = await _find(directory, node)
+    assert (found.heartbeat, found.campaigns) == (None, ())
+
+
 async def check_share_at_once(directory: Directory, known: Known) -> None:
     """Of several campaigns that want the same factories at once, exactly as many get all of them as may."""
     nodes, campaigns = [_name() for _ in range(3)], [_name() for _ in range(5)]
@@ -151,6 +167,7 @@ async def check_reception(directory: Directory, known: Known) -> None:
 
 CHECKS: tuple[Check, ...] = (
     check_register,
+    check_register_again,
     check_hear,
     check_leave,
     check_reserve,

@@ -25,6 +25,8 @@ _RECEPTION: Final = "reception"
 
 
 async def register(connection: AsyncConnection, handshake: Handshake, incarnation: int) -> None:
+    known = await connection.scalar(select(_ROW.incarnation).where(_ROW.node_id == handshake.node))
+    is_another = known != incarnation
     values = {
         "version": from_now(),
         "creation": from_now(),
@@ -34,8 +36,8 @@ async def register(connection: AsyncConnection, handshake: Handshake, incarnatio
         "incarnation": incarnation,
         "handshake": msgspec.msgpack.encode(handshake),
         "heard_at": from_now(),
-        "heartbeat": None,
         "campaigns": handshake.campaigns,
+        **({"heartbeat": None} if is_another else {}),
     }
     id = await connection.scalar(
         insert(connection, FACTORY)
@@ -43,7 +45,8 @@ async def register(connection: AsyncConnection, handshake: Handshake, incarnatio
         .on_conflict_do_update(index_elements=["node_id"], set_=values)
         .returning(_ROW.id)
     )
-    await connection.execute(delete(FACTORY_RESERVATION).where(_RESERVATION.factory_id == id))
+    if is_another:
+        await connection.execute(delete(FACTORY_RESERVATION).where(_RESERVATION.factory_id == id))
     # Names that come and go, as those of containers, must not pile up.
     await connection.execute(delete(FACTORY).where(_ROW.heard_at < from_now(-FORGOTTEN_SECONDS)))
 
