@@ -153,9 +153,9 @@ class Writer:
         self._window.missing(receipt.missing, now)
 
     def _begin_again(self) -> None:
-        """The topic was removed: nobody will ask for what was sent before."""
-        bodies = [body for _, body in self._window.unsent(self._window.last, self._window.held_bytes)]
-        waiting = list(self._published.values())
+        """The topic was removed: nobody will ask for what was sent before, be it about to be sent again."""
+        held = dict(self._window.unsent(self._window.last, self._window.held_bytes))
+        waiting = [(held[number], published) for number, published in self._published.items()]
         self._window, self._id = Window(), uuid4().hex
-        self._published = {self._window.add(body): each for body, each in zip(bodies, waiting, strict=True)}
+        self._published = {self._window.add(body): published for body, published in waiting}
         self._room.set()
