@@ -223,6 +223,23 @@ def test_a_transient_factory_ends_with_its_first_campaign(tmp_path: Path) -> Non
     play(test())
 
 
+def test_a_transient_factory_stays_for_a_campaign_that_begins_anew(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with Stage(tmp_path, is_transient=True) as stage:
+            await stage.accept()
+            stage.listen_to("c-1")
+            await stage.answer(await stage.to_node(assignment(), "c-1"))
+            await stage.answer(await stage.direct(CloseCampaign(begins_anew=True)))
+            await asyncio.sleep(5)
+            assert not stage.served.done()
+            await stage.assign(scenario="quick")
+            await stage.direct(CloseCampaign())
+            await stage.served
+            await stage.hears(Farewell)
+
+    play(test())
+
+
 # Heads that take over
 
 

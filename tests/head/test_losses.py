@@ -298,6 +298,8 @@ async def test_without_a_factory_that_is_lost_before_the_start_the_campaign_begi
             *(AssignFactory, CloseCampaign),
         ]
         assert kinds.count(StartMinions) == 1
+        closed = [each.begins_anew for each in stage.nodes[node].heard if isinstance(each, CloseCampaign)]
+        assert closed == [True, False]
     states = [state for state, _ in stage.store.states["c-1"]]
     assert states[-1] == "COMPLETED"
     assert await stage.leftovers() == []

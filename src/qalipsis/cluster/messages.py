@@ -163,6 +163,9 @@ class AbortCampaign(Struct, frozen=True, kw_only=True, tag="abort_campaign"):
 class CloseCampaign(Struct, frozen=True, kw_only=True, tag="close_campaign"):
     """Send what is left and the final accounts, then forget the campaign."""
 
+    begins_anew: bool = False
+    """Whether it is prepared again from the start, so that who is to end with it stays."""
+
 
 # From the factory: answers
 

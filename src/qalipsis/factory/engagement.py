@@ -87,6 +87,7 @@ class Engagement:
         self.is_settled = False
         """Whether the last word was said."""
         self._over = asyncio.Event()
+        self._begins_anew = False
         self._is_leaving = False
         supervisor.limit(self._lease.until)
 
@@ -115,6 +116,11 @@ class Engagement:
             await inbox.aclose()
         with suppress(TransportClosed, ServiceUnavailable):
             await self._transport.remove(self._topic)
+
+    @property
+    def is_to_return(self) -> bool:
+        """Whether its head closed the campaign to prepare it again, and counts on this factory."""
+        return self._begins_anew and not self.is_interrupted
 
     @property
     def may_send(self) -> bool:
@@ -306,6 +312,7 @@ class Engagement:
             case AbortCampaign():
                 await self._supervisor.abort(directive)
             case CloseCampaign():
+                self._begins_anew = directive.begins_anew
                 return await self._settle(id)
             case _:
                 assert_never(directive)

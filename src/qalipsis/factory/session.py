@@ -367,7 +367,7 @@ class Session:
                 self._terms.result().lease_s if self._terms.done() else USUAL_LEASE_SECONDS,
             )
             _log.info("campaign %s begins here", campaign)
-            seat.take(engagement, self._disengaged)
+            seat.take(engagement, partial(self._disengaged, engagement))
             # At once: the head must know how far its clock is from this one before it says when to start.
             seat.report(self._heartbeat())
             tell(DirectiveDone(directive=received.id))
@@ -376,14 +376,14 @@ class Session:
         answer = DirectiveFailed(directive=received.id, cause="refused", reason=reason)
         _say(self._refusals, received.campaign, answer)
 
-    def _disengaged(self, work: asyncio.Task[None]) -> None:
+    def _disengaged(self, engagement: Engagement, work: asyncio.Task[None]) -> None:
         _log.info("campaign %s is over here", work.get_name())
         if self._terms.done() and not self._has_left:
             # At once: the next campaign waits for a factory that is free.
             self._presence.say(topics.HANDSHAKE, self._heartbeat())
         if not work.cancelled() and (error := work.exception()) is not None:
             _log.error("a campaign has ended by a failure of the factory", exc_info=error)
-        if self._is_transient and not self._work:
+        if self._is_transient and not self._work and not engagement.is_to_return:
             self.stop(is_hard=False)
 
 

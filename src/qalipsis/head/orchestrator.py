@@ -270,7 +270,7 @@ class Orchestrator:
                 self._void |= self._awaited | self._direct(AbortCampaign())
                 self._awaited = frozenset()
             case life.Close():
-                self._direct(CloseCampaign())
+                self._direct(CloseCampaign(begins_anew=self._campaign.phase is Phase.PREPARING))
             case life.Conclude():
                 return  # `_drive` sees that it is over
             case _:
