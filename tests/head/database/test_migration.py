@@ -83,6 +83,23 @@ async def test_who_waits_too_long_for_the_upgrade_of_another_is_told(
     await second.aclose()
 
 
+async def test_an_upgrade_of_large_tables_has_an_hour(
+    datasource: Datasource, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float | None] = []
+    transaction = Database.transaction
+
+    def noted(self: Database, seconds: float | None = None) -> Any:
+        limits.append(seconds)
+        return transaction(self, seconds)
+
+    monkeypatch.setattr(Database, "transaction", noted)
+    database = Database(datasource, folder)
+    await database.upgrade(patience_seconds=1.0)
+    await database.aclose()
+    assert limits in ([3600.0], [3601.0])
+
+
 async def test_tables_of_a_later_version_are_refused_by_both_revisions(
     datasource: Datasource, folder: Path
 ) -> None:

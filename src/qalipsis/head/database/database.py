@@ -20,7 +20,12 @@ from qalipsis.head.database.problems import PROBLEMS, explain
 ANSWER_SECONDS: Final = 15.0
 """What takes longer is given up: the network swallows what is sent, or somebody holds a lock."""
 
-UPGRADE_SECONDS: Final = 60.0
+WAIT_SECONDS: Final = 60.0
+"""How long is waited for another process that upgrades the tables, or has them in use."""
+
+UPGRADE_SECONDS: Final = 3600.0
+"""Revisions may write many million rows anew; one that is given up half-way would never come to its end."""
+
 LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
@@ -73,7 +78,7 @@ class Database:
                 "run `qalipsis db upgrade`"
             )
 
-    async def upgrade(self, patience_seconds: float = UPGRADE_SECONDS) -> str | None:
+    async def upgrade(self, patience_seconds: float = WAIT_SECONDS) -> str | None:
         """Bring the tables to the revision of this version, once; returns the revision they had.
 
         When several processes try, one does it and the others wait, at most `patience_seconds`.
@@ -85,7 +90,7 @@ class Database:
             return await migration.upgrade(connection, place)
 
     @asynccontextmanager
-    async def alone(self, patience_seconds: float = UPGRADE_SECONDS) -> AsyncIterator[AsyncConnection]:
+    async def alone(self, patience_seconds: float = WAIT_SECONDS) -> AsyncIterator[AsyncConnection]:
         """A transaction beside which nobody upgrades; raises ServiceUnavailable after too long a wait."""
         place = self.place
         if isinstance(place, FilePlace):
