@@ -183,6 +183,21 @@ async def test_whoever_continues_starts_nobody_again() -> None:
 
 
 @virtual
+async def test_a_campaign_lasts_as_long_as_a_lost_factory_has_reported() -> None:
+    """The others had ended long before: over their time, its requests would be a rate that nobody sent."""
+    stage = Fleet(seconds=4, on_factory_loss=OnFactoryLoss.CONTINUE)
+    stage.nodes["a"].seconds = 60
+
+    async def happening() -> None:
+        await stage.at(20.5)
+        stage.nodes["a"].kill()
+
+    report = await stage.play_with(happening())
+    assert_closes(report)
+    assert report.campaign.duration_s == pytest.approx(20.0, abs=0.1)
+
+
+@virtual
 async def test_whoever_wants_no_campaign_without_all_stops_it_softly() -> None:
     stage = Fleet(seconds=30, grace=20.0, on_factory_loss=OnFactoryLoss.ABORT)
 

@@ -453,6 +453,8 @@ class Orchestrator:
         self._vigil.dismiss(node)
         silence = 0.0 if has_told else self._office.heartbeat_s
         self._progress.lose_factory(node, reason, self._clock.epoch(now), silence)
+        if any(factory == node for factory, _ in self._campaign.walking):
+            self._progress.cut_off(node)
         # It may only be cut off: then this stops it sooner than its lease, and its last word is exact.
         self._direct_one(node, AbortCampaign())
         self._direct_one(node, CloseCampaign())

@@ -147,6 +147,12 @@ class Progress:
     def scenario_ended(self, at: float) -> None:
         self.ended_at = max(at, self.ended_at or at)
 
+    def cut_off(self, node: str) -> None:
+        """A factory is lost before its scenarios have ended: its load lasted as long as it has reported."""
+        reported = self.tally.reported_until(node)
+        if self.started_at is not None and reported:
+            self.scenario_ended(self.started_at + reported)
+
     def tell_restarts(self, dealt: Redistribution) -> None:
         """Say which minions of lost workers are started again, and which are not."""
         restarted = sum(sum(each.values()) for each in dealt.restarted.values())

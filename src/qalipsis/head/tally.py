@@ -182,6 +182,11 @@ class Tally:
             scenario: round(rate * silence) for scenario, (_, _, rate) in worker.rates.items() if rate
         }
 
+    def reported_until(self, node: str) -> float:
+        """Seconds after the start up to which workers of this factory have reported; 0 when none has."""
+        own = (worker for place, worker in self.workers.items() if place[0] == node)
+        return max((at for worker in own for at, _, _ in worker.rates.values()), default=0.0)
+
     def settle(self, place: Place, ledgers: Mapping[str, tuple[int, ...]]) -> None:
         """A worker's final counters, read from the memory that outlives it."""
         if (worker := self.workers.get(place)) is not None:
