@@ -41,11 +41,11 @@ from qalipsis.head.checkpoint import Checkpoint
 from qalipsis.head.clock_offsets import ClockOffsets
 from qalipsis.head.conclusion import Conclusion, name_of
 from qalipsis.head.deafness import notice_deafness
+from qalipsis.head.directives import assign_factory, declare_minions
 from qalipsis.head.fleet import NOBODY, Fleet
 from qalipsis.head.letters import Letters
 from qalipsis.head.muster import Left, tried_muster
 from qalipsis.head.office import Office
-from qalipsis.head.orders import minions_of, part_of
 from qalipsis.head.patience import patiently
 from qalipsis.head.progress import Progress
 from qalipsis.head.restarts import Restarts
@@ -308,8 +308,8 @@ class Orchestrator:
         self._assigned_at = self._clock.now()
         for factory in self._fleet.factories:
             topic = topics.node(factory.node, factory.incarnation)
-            self._tenure.say(topic, part_of(factory.node, self._fleet, self._request))
-        self._awaited = self._direct(minions_of(self._fleet, self._request))
+            self._tenure.say(topic, assign_factory(factory.node, self._fleet, self._request))
+        self._awaited = self._direct(declare_minions(self._fleet, self._request))
 
     def _start(self, at: float) -> None:
         self._progress.started_at = self._clock.epoch(at)

@@ -1,4 +1,4 @@
-"""What the factories of a campaign are told of their part in it."""
+"""The directives that tell the factories of a campaign their part in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.fleet import Fleet
 
 
-def part_of(node: str, fleet: Fleet, request: CampaignRequest) -> AssignFactory:
+def assign_factory(node: str, fleet: Fleet, request: CampaignRequest) -> AssignFactory:
     """One factory's place in the fleet."""
     return AssignFactory(
         campaign=request.key,
@@ -18,7 +18,7 @@ def part_of(node: str, fleet: Fleet, request: CampaignRequest) -> AssignFactory:
     )
 
 
-def minions_of(fleet: Fleet, request: CampaignRequest) -> DeclareMinions:
+def declare_minions(fleet: Fleet, request: CampaignRequest) -> DeclareMinions:
     """The minions of the whole fleet, from which each worker derives its own."""
     requested = request.scenarios
     return DeclareMinions(
