@@ -115,7 +115,9 @@ def test_minions_that_do_not_end_are_counted_and_left(grace: float, caplog: pyte
     closing = Closing(walking(3, walk), minion_grace=grace)
     assert (closing.left, closing.seconds) == (2, grace)
     [message] = [record.getMessage() for record in caplog.records]
-    assert message.startswith(f"2 coroutines of interrupted minions did not end within {grace:g} s, which")
+    assert message.startswith(
+        f"of the coroutines of interrupted minions, 2 did not end within {grace:g} s, which"
+    )
     assert message.endswith(" (2)")
 
 
@@ -150,7 +152,7 @@ def test_a_source_that_does_not_close_is_named_and_keeps_no_step_open(
     assert (closing.left, closing.seconds, closed) == (1, 3.0, ["step"])
     [message] = [record.getMessage() for record in caplog.records]
     assert message == (
-        "1 sources and steps of the scenario taking did not close within 3 s, which "
+        "of the sources and steps of the scenario taking, 1 did not close within 3 s, which "
         "factory.graceful-shutdown.scenario allows, and are left: rows (1)"
     )
 

@@ -172,7 +172,9 @@ def test_a_worker_in_which_something_does_not_end_is_replaced_for_the_next_campa
             assert total(await stage.is_told(Final), Slot.MINIONS_ABORTED) == 4
             assert Fault not in stage.kinds()
             await asyncio.sleep(0.1)
-            assert {handle.lost for handle in before} == {"left 2 things of a campaign behind and was killed"}
+            assert {handle.lost for handle in before} == {
+                "did not end all that a campaign had begun (2 left) and was killed"
+            }
             await stage.assign("c-2")
             await stage.answer(await stage.direct(CloseCampaign(), "c-2"))
             assert len((await stage.is_told(Final, "c-2")).ledgers) == 2

@@ -268,7 +268,7 @@ class WorkerEngine:
         left = await self._tasks.aclose(self._minion_grace)
         if left:
             _log.warning(
-                "%d coroutines of interrupted minions did not end within %g s, which "
+                "of the coroutines of interrupted minions, %d did not end within %g s, which "
                 "factory.graceful-shutdown.minion allows, and are left: %s",
                 *(left.total(), self._minion_grace, _named(left)),
             )
@@ -289,9 +289,9 @@ class WorkerEngine:
             closing.cancel()
         if left:
             _log.warning(
-                "%d sources and steps of the scenario %s did not close within %g s, which "
+                "of the sources and steps of the scenario %s, %d did not close within %g s, which "
                 "factory.graceful-shutdown.scenario allows, and are left: %s",
-                *(left.total(), scenario, self._scenario_grace, _named(left)),
+                *(scenario, left.total(), self._scenario_grace, _named(left)),
             )
         return left.total()
 

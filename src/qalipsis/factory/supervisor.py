@@ -319,7 +319,7 @@ class Supervisor:
         for handle, answer in zip(self._handles, answers, strict=True):
             if isinstance(answer, Closed) and answer.left:
                 # Whatever it still does, the next campaign is not to meet it, and nothing else is lost.
-                handle.kill(f"left {answer.left} things of a campaign behind and was killed")
+                handle.kill(f"did not end all that a campaign had begun ({answer.left} left) and was killed")
         return ledgers
 
     async def aclose(self) -> None:

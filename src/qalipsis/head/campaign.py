@@ -69,7 +69,6 @@ class Campaign:
     """Lost factories whose minions are to be started again elsewhere, each not before this moment."""
     deadline: float = inf
     started_at: float | None = None
-    ended_at: float | None = None
     is_hard: bool = False
     """Everything is being interrupted; before, an abort lets running passes end."""
     is_closing: bool = False
@@ -86,7 +85,6 @@ class Campaign:
             self,
             deadline=self.deadline + by,
             started_at=None if self.started_at is None else self.started_at + by,
-            ended_at=None if self.ended_at is None else self.ended_at + by,
             leaving=tuple((factory, at + by) for factory, at in self.leaving),
         )
 
@@ -339,7 +337,6 @@ def _ended(campaign: Campaign, event: Ended, now: float) -> Step:
 def _all_ended(campaign: Campaign, now: float) -> Step:
     if campaign.walking or campaign.leaving or campaign.started_at is None:
         return campaign, ()
-    campaign = replace(campaign, ended_at=now)
     if campaign.phase is Phase.RUNNING:
         campaign = replace(campaign, phase=Phase.DRAINING)
     return _close(campaign, now)
@@ -470,6 +467,6 @@ def _time_passed(campaign: Campaign, now: float) -> Step:
         case _ if campaign.is_closing:
             return _conclude(campaign)
         case _ if campaign.is_hard:
-            return _close(replace(campaign, ended_at=now), now)
+            return _close(campaign, now)
         case _:
             return _stop(campaign, True, now)
