@@ -193,10 +193,10 @@ async def test_the_only_head_comes_back_and_nothing_was_lost(opened: OpenCluster
 
 @pytest.mark.prove
 @pytest.mark.parametrize("round", range(20))
-async def test_the_only_head_comes_back_after_five_seconds_twenty_times(
+async def test_the_only_head_comes_back_within_ten_seconds_twenty_times(
     opened: OpenCluster, round: int
 ) -> None:
-    await bring_back(opened, 5.0, 120)
+    await bring_back(opened, 8.5, 150)  # and a head takes 1.4 s to start
 
 
 async def leave_alone(opened: OpenCluster, lease: float, requests: int) -> None:
