@@ -258,7 +258,10 @@ def test_a_unicast_reads_on_once_half_of_its_buffer_is_used() -> None:
     ("feed", "problem"),
     [
         (listed().unicast(buffer=0), "unicast(buffer=0) should be a whole number of at least 1"),
-        (listed().unicast(idle_timeout=-1), "unicast idle_timeout cannot be negative: -1"),
+        (
+            listed().unicast(idle_timeout=-1),
+            "unicast idle_timeout cannot be negative: -1; write how long, such as '1s'",
+        ),
         (Fed().loop(), "loop() starts over what ends, and test.fed never does: use broadcast()"),
     ],
 )

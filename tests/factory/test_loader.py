@@ -126,6 +126,17 @@ def test_two_scenarios_of_one_name_are_a_mistake(tmp_path: Path) -> None:
     assert "used twice" in mistake.message
 
 
+def test_two_scenarios_of_one_name_are_a_mistake_whatever_else_is_wrong_with_them(tmp_path: Path) -> None:
+    found = mistakes(
+        tmp_path,
+        """
+        a = scenario("same").start().returns(1).delay("-1s")
+        b = scenario("same").start().returns(1)
+        """,
+    )
+    assert [(each.line, "used twice" in each.message) for each in found] == [(2, False), (3, True)]
+
+
 def test_a_missing_file_and_an_empty_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(ScenarioErrors, match=r"nowhere\.py"):
         load_plans([tmp_path / "nowhere.py"], {})
@@ -265,7 +276,10 @@ def test_what_is_wrong_with_a_client_is_told_once_where_it_was_made(tmp_path: Pa
         a = scenario("a").start().then(shop.get("/")).then(shop.get("/basket"))
         """,
     )
-    assert (mistake.line, mistake.message) == (3, "http.client timeout cannot be negative: '-1s'")
+    assert (mistake.line, mistake.message) == (
+        3,
+        "http.client timeout cannot be negative: '-1s'; write how long, such as '1s'",
+    )
 
 
 def test_a_value_that_is_missing_is_told_once_and_not_complained_about(tmp_path: Path) -> None:

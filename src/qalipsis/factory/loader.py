@@ -15,6 +15,7 @@ from typing import Any
 
 from qalipsis.errors import Mistake, ScenarioErrors
 from qalipsis.language.chain import Chain
+from qalipsis.language.location import Location
 from qalipsis.language.scenario import Journey, Scenario
 from qalipsis.plan.compiler import compile_chain
 from qalipsis.plan.model import Plan
@@ -61,23 +62,26 @@ def compile_plans(
     """The plans of these scenarios; raises ScenarioErrors with all their mistakes, and those found before."""
     mistakes = [*mistakes, *properties.mistakes]
     plans: dict[str, Plan] = {}
+    named: dict[str, Location] = {}
     for chain in chains:
         plan, problems = compile_chain(chain, properties)
         mistakes.extend(problems)
-        if plan is None:
-            continue
-        if plan.name in plans:
-            first = plans[plan.name]
-            mistakes.append(
-                Mistake(
-                    plan.file,
-                    plan.line,
-                    f"the scenario name {plan.name!r} is used twice "
-                    f"(first in {_shown(Path(first.file))}:{first.line})",
-                    "rename one of them",
+        head = chain.head
+        # Of those with other mistakes as well: all of a file are told at once.
+        if head is not None and isinstance(head.name, str):
+            first = named.setdefault(head.name, head.location)
+            if first is not head.location:
+                mistakes.append(
+                    Mistake(
+                        head.location.file,
+                        head.location.line,
+                        f"the scenario name {head.name!r} is used twice "
+                        f"(first in {_shown(Path(first.file))}:{first.line})",
+                        "rename one of them",
+                    )
                 )
-            )
-        plans[plan.name] = replace(plan, digest=_digest(plan.file))
+        if plan is not None:
+            plans[plan.name] = replace(plan, digest=_digest(plan.file))
     if mistakes:
         raise ScenarioErrors(tuple(replace(each, file=_shown(Path(each.file))) for each in mistakes))
     properties.freeze()

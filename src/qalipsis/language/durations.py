@@ -33,7 +33,7 @@ def duration_problems(what: str, value: Any) -> list[str]:
     except ValueError as error:
         return [f"{what}: {error}"]
     if length < 0:
-        return [f"{what} cannot be negative: {value!r}"]
+        return [f"{what} cannot be negative: {value!r}; write how long, such as '1s'"]
     if not isfinite(length):
         return [f"{what} should be a finite duration, not {value!r}"]
     return []
