@@ -32,16 +32,15 @@ from qalipsis.head.campaign_request import CampaignRequest
 from qalipsis.head.database.database import open_database
 from qalipsis.head.database.directory import DatabaseDirectory
 from qalipsis.head.database.store import DatabaseStore
-from qalipsis.head.office import Office
 from qalipsis.head.orchestrator import Orchestrator
 from qalipsis.head.ownership import Claim, Commit
 from qalipsis.head.reception import Reception
-from qalipsis.head.roster import Roster
 from qalipsis.head.tally import Tally
 from qalipsis.head.tenure import Tenure
 from qalipsis.reports.live import Live
 from qalipsis.system_clock import SystemClock
 from qalipsis.wiring import open_transport
+from qalipsis.wiring.offices import make_office
 
 FACTORIES = 20
 WORKERS = 2
@@ -161,14 +160,13 @@ async def _drive(settings: Settings, factories: int, workers: int, seconds: int)
         transport, directory = await open_transport(settings), DatabaseDirectory(database)
         store = MeasuredStore(database)
         store.book = book
-        office = Office(
+        office = make_office(
+            settings,
+            transport,
+            store,
+            directory,
+            clock,
             head="head",
-            transport=transport,
-            store=store,
-            directory=directory,
-            roster=Roster(directory),
-            clock=clock,
-            heartbeat_s=settings.head.heartbeat_delay,
             lease_s=settings.head.lease,
             claim_lease_s=settings.head.claim_lease,
         )

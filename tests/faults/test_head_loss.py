@@ -135,6 +135,18 @@ async def test_a_head_that_was_frozen_finds_its_campaign_in_other_hands(opened: 
             assert process.code is None, f"{name} has ended"
 
 
+async def test_the_only_head_was_frozen_and_takes_nobody_for_lost(opened: OpenCluster) -> None:
+    async with opened(requests=70) as cluster:
+        head = await cluster.head("head")
+        await cluster.join("one", "two")
+        key = await cluster.start()
+        await cluster.until_load(200)
+        head.signal(signal.SIGSTOP)
+        await asyncio.sleep(4.0)
+        head.signal(signal.SIGCONT)
+        check_totals(cluster, await cluster.ended(key))
+
+
 async def test_a_head_and_a_factory_are_killed_together(opened: OpenCluster) -> None:
     """The head that takes over finds out by itself that a factory is gone, and whose minions are left."""
     # Longer than a takeover on a busy machine: the other factory must not stop by itself.

@@ -34,6 +34,15 @@ def test_whoever_was_heard_is_there() -> None:
     assert vigil.lost(105.25) == NODES
 
 
+def test_who_was_frozen_has_heard_nobody() -> None:
+    vigil = watching()
+    vigil.awake(100.1)
+    vigil.awake(101.0)
+    assert vigil.suspects(102.5) == NODES
+    vigil.awake(104.0)
+    assert (vigil.suspects(104.0), vigil.lost(106.7), vigil.lost(106.75)) == ((), (), NODES)
+
+
 def test_strangers_are_not_watched() -> None:
     vigil = watching()
     vigil.heard("c", 100.0)

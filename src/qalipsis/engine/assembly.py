@@ -70,9 +70,7 @@ class Assembly:
         self._inner_names: set[str] = set()
         self._inner_timers: set[str] = set()
         self._opening = asyncio.Lock()
-        self.steps: list[BeginStep | ExecuteStep] = []
         self._opened: list[Operation] = []
-        """Those of the steps."""
         self.closing = ""
         """The name of the step that is closed now, or was last."""
 
@@ -169,6 +167,11 @@ class Assembly:
             self._inner_timers.add(name)
         self._scene.meters.meter(self._scene.scenario, name, "timer").record(duration)
 
+    @property
+    def steps(self) -> tuple[BeginStep | ExecuteStep, ...]:
+        """Those that were opened so far, but for the ones that journeys name as they run."""
+        return tuple(operation.step for operation in self._opened if operation.step is not None)
+
     async def aclose(self) -> None:
         """Close the steps, one after the other; one that breaks keeps no other open."""
         of_journeys = [operation for _, operation in self._inner.values()]
@@ -193,7 +196,6 @@ class Assembly:
         branches = tuple([await self.chain(branch, supply) for branch in node.branches])
         operation = await self._plain(node.spec, node.name, meters, branches, supply)
         if operation.step is not None:
-            self.steps.append(operation.step)
             self._opened.append(operation)
         operation.index = node.index
         operation.retry = node.retry

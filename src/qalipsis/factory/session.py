@@ -210,7 +210,7 @@ class Session:
         self._introduce()
         while not self._terms.done() and (left := until - self._clock.now()) > 0:
             await asyncio.wait([self._terms], timeout=min(left, INTRODUCED_AGAIN_SECONDS))
-            if not self._terms.done() and await self._presence.wait_empty(left):
+            if not self._terms.done() and await self._presence.wait_empty(0.0):
                 self._introduce()  # whoever read it may have died since, and told nobody
         if not self._terms.done():
             # A head that comes later must not count on who has given up.

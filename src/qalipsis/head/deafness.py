@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from qalipsis.head.office import Office
 from qalipsis.head.ticks import WATCH_SECONDS
 from qalipsis.head.vigil import Vigil
-
-DEAF_SECONDS: Final = 1.0
-"""When this head itself did nothing for so long, the silence of others means nothing."""
 
 
 async def notice_deafness(office: Office, vigil: Vigil) -> None:
@@ -18,8 +14,8 @@ async def notice_deafness(office: Office, vigil: Vigil) -> None:
     if office.lease_s is None:
         return
     while True:
-        before = office.clock.now()
         await asyncio.sleep(WATCH_SECONDS)
         now = office.clock.now()
-        if not office.transport.is_connected or now - before > DEAF_SECONDS:
+        vigil.awake(now)
+        if not office.transport.is_connected:
             vigil.restart(now)

@@ -437,6 +437,7 @@ class Orchestrator:
 
     async def _look_for_silence(self) -> None:
         now = self._clock.now()
+        self._vigil.awake(now)  # when this process was frozen, this may be the first that it does
         for node in self._vigil.suspects(now):
             self._progress.notice(f"factory {node} is silent")
         for node in self._vigil.lost(now):
