@@ -38,6 +38,21 @@ def check_seconds(report: dict[str, Any], requests: int) -> None:
     assert moments == sorted(set(moments))
 
 
+async def check_outage(cluster: Cluster, key: str, what: str, at: float) -> None:
+    """What was away since then is back, and the campaign, to its end, shows nothing of it."""
+    back = time.monotonic()
+    await asyncio.sleep(1.0)
+    report = await cluster.ended(key)
+    check_exact(cluster, report, at, back + 1.0)
+    check_seconds(report, cluster.target.count())
+    measured(
+        what,
+        away_s=back - at,
+        load_meanwhile_per_cent=100 * cluster.target.rate(at, back + 1.0) / PLAN,
+        lost=report["ledger"]["requests"]["attempted"] - cluster.target.count(),
+    )
+
+
 async def lose_redis(opened: OpenCluster, how: str) -> None:
     async with opened(requests=70) as cluster:
         await cluster.head("head")
@@ -55,17 +70,7 @@ async def lose_redis(opened: OpenCluster, how: str) -> None:
             if "wiped" in how:
                 async with RedisClient.from_url(cluster.redis_url) as client:
                     await client.flushall()
-        back = time.monotonic()
-        await asyncio.sleep(1.0)
-        report = await cluster.ended(key)
-        check_exact(cluster, report, at, back + 1.0)
-        check_seconds(report, cluster.target.count())
-        measured(
-            f"Redis {how}",
-            away_s=back - at,
-            load_meanwhile_per_cent=100 * cluster.target.rate(at, back + 1.0) / PLAN,
-            lost=report["ledger"]["requests"]["attempted"] - cluster.target.count(),
-        )
+        await check_outage(cluster, key, f"Redis {how}", at)
         await cluster.until_free("one", "two")
 
 
@@ -92,17 +97,7 @@ async def lose_postgres(opened: OpenCluster) -> None:
         cluster.postgres.kill()
         await asyncio.sleep(AWAY_SECONDS)
         cluster.postgres.start()
-        back = time.monotonic()
-        await asyncio.sleep(1.0)
-        report = await cluster.ended(key)
-        check_exact(cluster, report, at, back + 1.0)
-        check_seconds(report, cluster.target.count())
-        measured(
-            "PostgreSQL restarted",
-            away_s=back - at,
-            load_meanwhile_per_cent=100 * cluster.target.rate(at, back + 1.0) / PLAN,
-            lost=report["ledger"]["requests"]["attempted"] - cluster.target.count(),
-        )
+        await check_outage(cluster, key, "PostgreSQL restarted", at)
         await cluster.until_free("one", "two")
 
 
@@ -129,17 +124,7 @@ async def test_a_password_that_is_changed_is_an_outage_that_ends_with_it(opened:
         finally:
             await administrator.execute(f"{change} '{cluster.postgres.password}'")
             await administrator.close()
-        back = time.monotonic()
-        await asyncio.sleep(1.0)
-        report = await cluster.ended(key)
-        check_exact(cluster, report, at, back + 1.0)
-        check_seconds(report, cluster.target.count())
-        measured(
-            "the password of PostgreSQL changed",
-            away_s=back - at,
-            load_meanwhile_per_cent=100 * cluster.target.rate(at, back + 1.0) / PLAN,
-            lost=report["ledger"]["requests"]["attempted"] - cluster.target.count(),
-        )
+        await check_outage(cluster, key, "the password of PostgreSQL changed", at)
         for head in heads:
             assert "check datasource.username and datasource.password" in head.log
         await cluster.until_free("one", "two")
