@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from qalipsis.reports import text
+from qalipsis.reports import page, text
 from qalipsis.reports.model import Report
 
 
@@ -78,3 +78,14 @@ def test_any_report_makes_a_text(
     data: st.DataObject, width: int, reports: Callable[..., st.SearchStrategy[Report]]
 ) -> None:
     text.render(data.draw(reports()), width).encode()
+
+
+def test_minions_that_were_started_again_are_among_those_that_were_to_start(
+    make_report: Callable[[str], Report],
+) -> None:
+    report = make_report("ordinary")
+    minions = msgspec.structs.replace(report.ledger.minions, scheduled=20, restarted=10, started=29)
+    ledger = msgspec.structs.replace(report.ledger, minions=minions)
+    again = msgspec.structs.replace(report, ledger=ledger)
+    assert "29 of 30 minions started" in text.render(again, 100)
+    assert "of 20 scheduled, 10 started again" in page.render(again)

@@ -154,7 +154,9 @@ def _key_figures(report: Report, traffic: list[StepReport]) -> Iterable[Mapping[
         yield one(
             "p99 of the slowest step", figures.milliseconds(latency.p99_ms), f"{slowest.name}, from due"
         )
-    yield one("Minions", figures.count(minions.started), f"of {figures.count(minions.scheduled)} scheduled")
+    again = f", {figures.count(minions.restarted)} started again" if minions.restarted else ""
+    planned = f"of {figures.count(minions.scheduled)} scheduled{again}"
+    yield one("Minions", figures.count(minions.started), planned)
     if sent or received:
         yield one("Received", figures.size(received), f"{figures.size(sent)} sent")
     else:

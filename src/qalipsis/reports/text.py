@@ -79,10 +79,11 @@ def _parts(report: Report, files: Sequence[str]) -> Iterable[RenderableType]:
 def _key_figures(report: Report) -> Text:
     requests, seconds = report.ledger.requests, report.campaign.duration_s
     minions = report.ledger.minions
+    planned = minions.scheduled + minions.restarted
     return Text(
         f"{figures.count(requests.attempted)} requests, {figures.per_second(requests.attempted, seconds)}, "
         f"{figures.share(requests.error + requests.unknown, requests.attempted)} without an answer; "
-        f"{figures.count(minions.started)} of {figures.plural(minions.scheduled, 'minion')} started"
+        f"{figures.count(minions.started)} of {figures.plural(planned, 'minion')} started"
     )
 
 
