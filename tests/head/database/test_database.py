@@ -119,7 +119,7 @@ async def test_a_restarted_server_is_missed_only_while_it_is_away(
     async with open_database(server) as database:
         store = DatabaseStore(database)
         await store.save_state("c-1", "RUNNING", 1.0)
-        postgres.stop()
+        await asyncio.to_thread(postgres.stop)  # meanwhile the driver hears of it
         try:
             began = time.monotonic()
             with pytest.raises(ServiceUnavailable, match=r"cannot reach PostgreSQL at .* Connection refused"):

@@ -16,6 +16,7 @@ class DatabaseDirectory:
 
     def __init__(self, database: Database) -> None:
         self._transaction = database.transaction
+        self._statement = database.statement
 
     async def register(self, handshake: Handshake, incarnation: int) -> None:
         async with self._transaction() as connection:
@@ -45,5 +46,5 @@ class DatabaseDirectory:
             await factory_table.release(connection, campaign)
 
     async def hold_reception(self, head: str, lease_seconds: float) -> bool:
-        async with self._transaction() as connection:
+        async with self._statement() as connection:
             return await factory_table.hold_reception(connection, head, lease_seconds)

@@ -50,14 +50,17 @@ def _postgresql(datasource: Datasource) -> AsyncEngine:
         max_overflow=max(pool.max - kept, 0),
         pool_timeout=pool.max_acquire_time,
         pool_recycle=pool.max_life_time,
-        pool_pre_ping=True,
     )
-    _replace_idle(engine, pool.max_idle_time)
+    _replace_unusable(engine, pool.max_idle_time)
     return engine
 
 
-def _replace_idle(engine: AsyncEngine, max_idle_seconds: float) -> None:
-    """Firewalls forget connections that rest too long, so these are opened again before they are used."""
+def _replace_unusable(engine: AsyncEngine, max_idle_seconds: float) -> None:
+    """Connections that the server has closed, or rested too long for firewalls, are opened again before use.
+
+    The driver notices by itself that the server has closed one. Asking the server before each use, as
+    SQLAlchemy's `pool_pre_ping` does, is three round trips, more than most transactions need.
+    """
 
     @event.listens_for(engine.sync_engine, "checkin")
     def remember(connection: Any, entry: ConnectionPoolEntry) -> None:
@@ -65,6 +68,9 @@ def _replace_idle(engine: AsyncEngine, max_idle_seconds: float) -> None:
 
     @event.listens_for(engine.sync_engine, "checkout")
     def look(connection: Any, entry: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
+        driver: Any = entry.driver_connection
+        if driver.is_closed():
+            raise DisconnectionError("closed by the server")
         since = entry.info.pop("idle_since", None)
         if since is not None and time.monotonic() - since > max_idle_seconds:
             raise DisconnectionError("idle for too long")

@@ -75,7 +75,7 @@ class DatabaseStore:
             return await claims.claim(connection, campaign, head, lease_seconds)
 
     async def renew(self, claim: Claim) -> None:
-        async with self._transaction() as connection:
+        async with self._database.statement() as connection:
             await claims.renew(connection, claim)
 
     async def release(self, claim: Claim) -> None:
