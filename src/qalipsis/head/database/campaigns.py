@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, case, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, case, exists, func, literal, or_, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,7 +26,7 @@ from qalipsis.head.campaign_list import (
     status_of,
 )
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_REPORT, CAMPAIGN_SCENARIO
-from qalipsis.head.database.sql import Words, from_now, insert
+from qalipsis.head.database.sql import Instant, Words, from_now, insert
 
 _ROW = CAMPAIGN.c
 _SORTS: dict[str, ColumnElement[Any]] = {
@@ -37,6 +38,15 @@ _SORTS: dict[str, ColumnElement[Any]] = {
     "key": _ROW.key,
     "status": _ROW.status,
 }
+
+
+# Looked for each second, so built once.
+_OF_KEY = select(CAMPAIGN).where(_ROW.key == bindparam("key"))
+_SCENARIOS_OF = (
+    select(CAMPAIGN_SCENARIO)
+    .where(CAMPAIGN_SCENARIO.c.campaign_id.in_(bindparam("campaigns", expanding=True)))
+    .order_by(CAMPAIGN_SCENARIO.c.id)
+)
 
 
 async def create(connection: AsyncConnection, new: NewCampaign) -> CampaignRecord:
@@ -71,7 +81,7 @@ async def reschedule(connection: AsyncConnection, new: NewCampaign) -> CampaignR
 
 
 async def find(connection: AsyncConnection, key: str) -> CampaignRecord | None:
-    found = await _records(connection, select(CAMPAIGN).where(_ROW.key == key))
+    found = await _records(connection, _OF_KEY, key=key)
     return found[0] if found else None
 
 
@@ -91,7 +101,7 @@ async def page(connection: AsyncConnection, query: CampaignQuery) -> Page[Campai
 
 async def enter(connection: AsyncConnection, id: int, state: str, at: float) -> None:
     """Move a campaign that is driven by this process alone."""
-    values = in_state(state, at) | {"version": from_now()}
+    values = in_state(state, literal(moment(at), Instant())) | {"version": from_now()}
     await connection.execute(update(CAMPAIGN).where(_ROW.id == id, _ROW.state != state).values(values))
 
 
@@ -106,16 +116,16 @@ async def keep_outcome(
     await connection.execute(update(CAMPAIGN).where(_ROW.key == key).values(values))
 
 
-def in_state(state: str, at: float) -> dict[str, Any]:
+def in_state(state: str, at: ColumnElement[datetime]) -> dict[str, Any]:
     """What changes in a campaign that enters a state; its first beginning and first end stay."""
     values: dict[str, Any] = {"state": str(state)}
     if (status := status_of(state)) is not None:
         has_report = exists().where(CAMPAIGN_REPORT.c.campaign_id == _ROW.id)
         values["status"] = case((has_report, _ROW.status), else_=status)
     if state == Phase.RUNNING:
-        values["start"] = func.coalesce(_ROW.start, moment(at), type_=_ROW.start.type)
+        values["start"] = func.coalesce(_ROW.start, at, type_=_ROW.start.type)
     if is_terminal(state):
-        values["end"] = func.coalesce(_ROW.end, moment(at), type_=_ROW.end.type)
+        values["end"] = func.coalesce(_ROW.end, at, type_=_ROW.end.type)
     return values
 
 
@@ -181,13 +191,10 @@ async def _known(connection: AsyncConnection, key: str) -> CampaignRecord:
     return found
 
 
-async def _records(connection: AsyncConnection, found: Select[Any]) -> list[CampaignRecord]:
-    rows = (await connection.execute(found)).all()
+async def _records(connection: AsyncConnection, found: Select[Any], **known: str) -> list[CampaignRecord]:
+    rows = (await connection.execute(found, known)).all()
     scenarios: dict[int, list[CampaignScenario]] = defaultdict(list)
-    of_these = CAMPAIGN_SCENARIO.c.campaign_id.in_([row.id for row in rows])
-    for each in await connection.execute(
-        select(CAMPAIGN_SCENARIO).where(of_these).order_by(CAMPAIGN_SCENARIO.c.id)
-    ):
+    for each in await connection.execute(_SCENARIOS_OF, {"campaigns": [row.id for row in rows]}):
         scenarios[each.campaign_id].append(
             CampaignScenario(name=each.name, minions=each.minions_count, zones=each.zones)
         )

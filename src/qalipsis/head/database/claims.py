@@ -5,22 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Float,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.head.campaign import TERMINAL, Phase
-from qalipsis.head.campaign_list import is_terminal
+from qalipsis.head.campaign_list import is_terminal, moment
 from qalipsis.head.database import meter_table, outbox, reports, timeline
 from qalipsis.head.database.campaigns import in_state
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_CHECKPOINT, INBOX, OUTBOX
-from qalipsis.head.database.sql import from_now, insert, later
+from qalipsis.head.database.sql import Insert, Instant, Words, from_now, later, prepared
 from qalipsis.head.ownership import Claim, Commit, Fenced, fenced
 
 _ROW = CAMPAIGN.c
 _TICK = timedelta(microseconds=1)
+_IS_OWNER = (
+    _ROW.key == bindparam("own_campaign"),
+    _ROW.owner == bindparam("own_head"),
+    _ROW.epoch == bindparam("own_epoch"),
+)
+_NEXT_VERSION = later(from_now(), bindparam("own_next_version", type_=Instant()))
+_RENEW = (
+    update(CAMPAIGN)
+    .where(*_IS_OWNER)
+    .values(lease_until=from_now(bindparam("own_lease_seconds", type_=Float())))
+)
+_RELEASE = update(CAMPAIGN).where(*_IS_OWNER).values(owner=None, lease_until=None, version=_NEXT_VERSION)
+_REPEATED = select(_ROW.version).where(*_IS_OWNER, _ROW.last_commit == bindparam("commit"))
 
 
 async def claim(connection: AsyncConnection, campaign: str, head: str, lease_seconds: float) -> Claim | None:
@@ -48,19 +72,13 @@ async def claim(connection: AsyncConnection, campaign: str, head: str, lease_sec
 
 async def renew(connection: AsyncConnection, claim: Claim) -> None:
     """Leaves the version alone, so that it never meets a commit of the same head."""
-    renewed = await connection.execute(
-        update(CAMPAIGN).where(*_is_owner(claim)).values(lease_until=from_now(claim.lease_seconds))
-    )
+    renewed = await connection.execute(_RENEW, _own(claim) | {"own_lease_seconds": claim.lease_seconds})
     if renewed.rowcount == 0:
         raise await _fenced(connection, claim)
 
 
 async def release(connection: AsyncConnection, claim: Claim) -> None:
-    await connection.execute(
-        update(CAMPAIGN)
-        .where(*_is_owner(claim))
-        .values(owner=None, lease_until=None, version=later(from_now(), claim.version + _TICK))
-    )
+    await connection.execute(_RELEASE, _own(claim) | {"own_next_version": claim.version + _TICK})
 
 
 async def claimable(connection: AsyncConnection) -> tuple[str, ...]:
@@ -70,21 +88,15 @@ async def claimable(connection: AsyncConnection) -> tuple[str, ...]:
 
 
 async def commit(connection: AsyncConnection, claim: Claim, commit: Commit) -> Claim:
-    values = in_state(commit.state, commit.at) | {
-        "version": later(from_now(), claim.version + _TICK),
-        "last_commit": commit.id,
+    known = _own(claim) | {
+        "own_version": claim.version,
+        "own_next_version": claim.version + _TICK,
+        "moment": moment(commit.at),
+        "commit": commit.id,
+        "reason": commit.failure_reason,
+        "by": commit.aborter,
     }
-    for name in ("failure_reason", "aborter"):
-        if getattr(commit, name) is not None:
-            values[name] = getattr(commit, name)
-    row = (
-        await connection.execute(
-            update(CAMPAIGN)
-            .where(*_is_owner(claim), _ROW.version == claim.version)
-            .values(values)
-            .returning(_ROW.id, _ROW.version)
-        )
-    ).one_or_none()
+    row = (await connection.execute(_advance(str(commit.state)), known)).one_or_none()
     if row is None:
         return await _repeated(connection, claim, commit)
     if commit.checkpoint is not None:
@@ -107,6 +119,23 @@ async def commit(connection: AsyncConnection, claim: Claim, commit: Commit) -> C
     return replace(claim, version=row.version)
 
 
+@cache
+def _advance(state: str) -> Executable:
+    """To this state, if the version is still the known one; built once, for it is done each second."""
+    values = in_state(state, bindparam("moment", type_=Instant())) | {
+        "version": _NEXT_VERSION,
+        "last_commit": bindparam("commit"),
+        "failure_reason": func.coalesce(bindparam("reason", type_=Words()), _ROW.failure_reason),
+        "aborter": func.coalesce(bindparam("by", type_=Words()), _ROW.aborter),
+    }
+    return (
+        update(CAMPAIGN)
+        .where(*_IS_OWNER, _ROW.version == bindparam("own_version"))
+        .values(values)
+        .returning(_ROW.id, _ROW.version)
+    )
+
+
 async def checkpoint(connection: AsyncConnection, campaign: str) -> bytes | None:
     found: bytes | None = await connection.scalar(
         select(CAMPAIGN_CHECKPOINT.c.content).join(CAMPAIGN).where(_ROW.key == campaign)
@@ -124,15 +153,13 @@ def _is_free() -> tuple[ColumnElement[bool], ...]:
     return _ROW.state.not_in([str(state) for state in TERMINAL]), has_ended
 
 
-def _is_owner(claim: Claim) -> tuple[ColumnElement[bool], ...]:
-    return _ROW.key == claim.campaign, _ROW.owner == claim.head, _ROW.epoch == claim.epoch
+def _own(claim: Claim) -> dict[str, Any]:
+    return {"own_campaign": claim.campaign, "own_head": claim.head, "own_epoch": claim.epoch}
 
 
 async def _repeated(connection: AsyncConnection, claim: Claim, commit: Commit) -> Claim:
     """The claim after a commit whose answer was lost; raises Fenced when this is another one."""
-    version = await connection.scalar(
-        select(_ROW.version).where(*_is_owner(claim), _ROW.last_commit == commit.id)
-    )
+    version = await connection.scalar(_REPEATED, _own(claim) | {"commit": commit.id})
     if version is None:
         raise await _fenced(connection, claim)
     return replace(claim, version=version)
@@ -146,10 +173,15 @@ async def _fenced(connection: AsyncConnection, claim: Claim) -> Fenced:
 
 
 async def _keep_checkpoint(connection: AsyncConnection, campaign: int, content: bytes) -> None:
-    row = {"content": content, "version": from_now()}
-    await connection.execute(
-        insert(connection, CAMPAIGN_CHECKPOINT)
-        .values(campaign_id=campaign, **row)
+    await connection.execute(_keeping(connection), {"of_campaign": campaign, "frozen": content})
+
+
+@prepared
+def _keeping(insert: Insert) -> Executable:
+    row = {"content": bindparam("frozen"), "version": from_now()}
+    return (
+        insert(CAMPAIGN_CHECKPOINT)
+        .values(campaign_id=bindparam("of_campaign"), **row)
         .on_conflict_do_update(index_elements=["campaign_id"], set_=row)
     )
 
@@ -163,13 +195,15 @@ async def _raise_watermarks(
         {"campaign_id": campaign, "source": source, "incarnation": incarnation, "sequence": sequence}
         for (source, incarnation), sequence in watermarks.items()
     ]
-    statement = insert(connection, INBOX)
+    await connection.execute(_raising(connection), rows)
+
+
+@prepared
+def _raising(insert: Insert) -> Executable:
+    statement = insert(INBOX)
     given: Any = statement.excluded
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["campaign_id", "source", "incarnation"],
-            set_={"sequence": given.sequence},
-            where=INBOX.c.sequence < given.sequence,
-        ),
-        rows,
+    return statement.on_conflict_do_update(
+        index_elements=["campaign_id", "source", "incarnation"],
+        set_={"sequence": given.sequence},
+        where=INBOX.c.sequence < given.sequence,
     )

@@ -7,13 +7,13 @@ from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, Select, delete, func, or_, select, update
+from sqlalchemy import Executable, Float, Row, Select, bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.cluster.messages import Handshake
 from qalipsis.head.campaign import TERMINAL
 from qalipsis.head.database.schema import CAMPAIGN, FACTORY, FACTORY_RESERVATION, HEAD_ROLE
-from qalipsis.head.database.sql import from_now, insert
+from qalipsis.head.database.sql import Insert, from_now, insert, prepared
 from qalipsis.head.directory import FORGOTTEN_SECONDS, Beat, FactoryRecord
 
 _ROW = FACTORY.c
@@ -22,6 +22,11 @@ ABANDONED_SECONDS: Final = 60.0
 """Since the lease of a campaign's head has ended: nobody drives it, so it keeps no factory."""
 
 _RECEPTION: Final = "reception"
+_HEAR = (
+    update(FACTORY)
+    .where(_ROW.node_id == bindparam("node"), _ROW.incarnation == bindparam("of_incarnation"))
+    .values(heard_at=from_now(), heartbeat=bindparam("beat"))
+)
 
 
 async def register(connection: AsyncConnection, handshake: Handshake, incarnation: int) -> None:
@@ -55,11 +60,8 @@ async def hear(connection: AsyncConnection, beats: Sequence[Beat]) -> frozenset[
     unknown = set()
     # In one order, so that two heads that write at once never wait for each other.
     for beat in sorted(beats, key=lambda beat: beat.node):
-        heard = await connection.execute(
-            update(FACTORY)
-            .where(_ROW.node_id == beat.node, _ROW.incarnation == beat.incarnation)
-            .values(heard_at=from_now(), heartbeat=msgspec.msgpack.encode(beat))
-        )
+        known = {"node": beat.node, "of_incarnation": beat.incarnation, "beat": msgspec.msgpack.encode(beat)}
+        heard = await connection.execute(_HEAR, known)
         if heard.rowcount == 0:
             unknown.add((beat.node, beat.incarnation))
     return frozenset(unknown)
@@ -151,18 +153,24 @@ async def release(connection: AsyncConnection, campaign: str) -> None:
 
 
 async def hold_reception(connection: AsyncConnection, head: str, lease_seconds: float) -> bool:
-    row = {"owner": head, "lease_until": from_now(lease_seconds), "version": from_now()}
-    held = await connection.scalar(
-        insert(connection, HEAD_ROLE)
+    held = await connection.scalar(_holding(connection), {"head": head, "lease_seconds": lease_seconds})
+    return held is not None
+
+
+@prepared
+def _holding(insert: Insert) -> Executable:
+    lease_until = from_now(bindparam("lease_seconds", type_=Float()))
+    row = {"owner": bindparam("head"), "lease_until": lease_until, "version": from_now()}
+    return (
+        insert(HEAD_ROLE)
         .values(name=_RECEPTION, **row)
         .on_conflict_do_update(
             index_elements=["name"],
             set_=row,
-            where=or_(HEAD_ROLE.c.owner == head, HEAD_ROLE.c.lease_until <= from_now()),
+            where=or_(HEAD_ROLE.c.owner == bindparam("head"), HEAD_ROLE.c.lease_until <= from_now()),
         )
         .returning(HEAD_ROLE.c.id)
     )
-    return held is not None
 
 
 def _running(*columns: Any) -> Select[Any]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 import msgspec
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Executable, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_METERS
-from qalipsis.head.database.sql import insert, storable
+from qalipsis.head.database.sql import Insert, prepared, storable
 from qalipsis.head.meter_series import Meter, MeterQuery, finite, identity
 
 _ROW = CAMPAIGN_METERS.c
@@ -26,12 +26,13 @@ async def save(connection: AsyncConnection, campaign: int, meters: Sequence[Mete
         {"campaign_id": campaign, "series": _series(each), **msgspec.structs.asdict(finite(each))}
         for each in meters
     ]
-    await connection.execute(
-        insert(connection, CAMPAIGN_METERS).on_conflict_do_nothing(
-            index_elements=["campaign_id", "at", "series", "zone"]
-        ),
-        rows,
-    )
+    await connection.execute(_adding(connection), rows)
+
+
+@prepared
+def _adding(insert: Insert) -> Executable:
+    identity = ["campaign_id", "at", "series", "zone"]
+    return insert(CAMPAIGN_METERS).on_conflict_do_nothing(index_elements=identity)
 
 
 async def read(connection: AsyncConnection, query: MeterQuery) -> tuple[Meter, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, Integer, Table, Text, literal
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Executable, Float, Integer, Table, Text, literal
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
@@ -60,9 +62,9 @@ class _FromNow(FunctionElement[datetime]):
     inherit_cache = True
 
 
-def from_now(seconds: float = 0.0) -> ColumnElement[datetime]:
+def from_now(seconds: float | ColumnElement[float] = 0.0) -> ColumnElement[datetime]:
     """The database's clock, so many seconds on; it moves within a transaction too."""
-    return _FromNow(literal(seconds, Float()))
+    return _FromNow(seconds if isinstance(seconds, ColumnElement) else literal(seconds, Float()))
 
 
 @compiles(_FromNow, "postgresql")
@@ -82,9 +84,9 @@ class _Later(FunctionElement[datetime]):
     inherit_cache = True
 
 
-def later(one: ColumnElement[datetime], other: datetime) -> ColumnElement[datetime]:
+def later(one: ColumnElement[datetime], other: datetime | ColumnElement[datetime]) -> ColumnElement[datetime]:
     """The later of two moments."""
-    return _Later(one, literal(other, Instant()))
+    return _Later(one, other if isinstance(other, ColumnElement) else literal(other, Instant()))
 
 
 @compiles(_Later, "postgresql")
@@ -97,6 +99,23 @@ def _later_sqlite(element: _Later, compiler: SQLCompiler, **options: Any) -> str
     return f"max({compiler.process(element.clauses, **options)})"
 
 
-def insert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
+Upsert = postgresql.Insert | sqlite.Insert
+Insert = Callable[[Table], Upsert]
+
+
+def insert(connection: AsyncConnection, table: Table) -> Upsert:
     """An INSERT that may say what to do with rows that are there already."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return _insert_of(connection)(table)
+
+
+def prepared(build: Callable[[Insert], Executable]) -> Callable[[AsyncConnection], Executable]:
+    """A statement with such an INSERT for what is done each second, built once.
+
+    SQLAlchemy needs longer to build a statement, and to see that it knows it already, than for all the rest.
+    """
+    built = cache(build)
+    return lambda connection: built(_insert_of(connection))
+
+
+def _insert_of(connection: AsyncConnection) -> Insert:
+    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Executable, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qalipsis.head.database.schema import CAMPAIGN, CAMPAIGN_SECOND
-from qalipsis.head.database.sql import insert
+from qalipsis.head.database.sql import Insert, prepared
 from qalipsis.reports.model import Second
 
 _COLUMNS = [CAMPAIGN_SECOND.c[name] for name in Second.__struct_fields__]
@@ -20,10 +20,12 @@ async def save(connection: AsyncConnection, campaign: int, seconds: Sequence[Sec
     if not seconds:
         return
     rows = [{"campaign_id": campaign, **msgspec.structs.asdict(second)} for second in seconds]
-    await connection.execute(
-        insert(connection, CAMPAIGN_SECOND).on_conflict_do_nothing(index_elements=["campaign_id", "t_s"]),
-        rows,
-    )
+    await connection.execute(_adding(connection), rows)
+
+
+@prepared
+def _adding(insert: Insert) -> Executable:
+    return insert(CAMPAIGN_SECOND).on_conflict_do_nothing(index_elements=["campaign_id", "t_s"])
 
 
 async def read(connection: AsyncConnection, campaign: str) -> tuple[Second, ...]:
