@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 import time
 from collections import Counter
@@ -22,6 +20,7 @@ from qalipsis.cluster.messages import ScenarioEnded, SnapshotTaken
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.redis import keys
 from qalipsis.cluster.redis.group import Group, GroupGone
+from qalipsis.cluster.redis.reader import MOST_AHEAD
 from qalipsis.cluster.redis.servers import Servers
 from qalipsis.cluster.transport import Transport
 from qalipsis.errors import TransportClosed
@@ -150,13 +149,84 @@ async def test_a_wipe_in_the_middle_of_housekeeping_passes(redis_server: Redis) 
 
 async def test_a_frozen_server_is_waited_for(redis_server: Redis, opened: Opener) -> None:
     async def freeze() -> None:
-        if redis_server.server is None or redis_server.server.pid is None:
-            pytest.skip("somebody else's server is not stopped")
-        os.kill(redis_server.server.pid, signal.SIGSTOP)
+        redis_server.freeze()
         await asyncio.sleep(4)  # longer than the timeout
-        os.kill(redis_server.server.pid, signal.SIGCONT)
+        redis_server.thaw()
 
     await (await campaign_at(redis_server, opened)).run(freeze)
+
+
+async def noticed(transport: Transport, is_connected: bool) -> float:
+    """Seconds until it says so."""
+    began_at = time.monotonic()
+    for _ in range(1000):
+        if transport.is_connected is is_connected:
+            return time.monotonic() - began_at
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("seconds", [1.5, 5.0], ids=["within its timeout", "beyond its timeout"])
+async def test_a_frozen_server_is_noticed_in_time(
+    redis_server: Redis, opened: Opener, seconds: float
+) -> None:
+    """Before anything has failed, and by who only listens."""
+    factory, head = await opened(redis_server), await opened(redis_server)
+    topic = topics.feedback(uuid4().hex)
+    subscription = head.subscribe(topic)
+    await factory.publish(topic, b"0")
+    first = await anext(subscription)
+    assert first.body == b"0"
+    first.acknowledge()
+    await asyncio.sleep(1.2)  # an idle reader, at any place of its round
+    assert head.is_connected
+    redis_server.freeze()
+    try:
+        publishing = [asyncio.create_task(factory.publish(topic, b"%d" % number)) for number in range(1, 50)]
+        assert await noticed(head, False) < 1.1
+        # With the timeout of 2 s several tries fail meanwhile, and none of them looks like an answer.
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            assert not head.is_connected
+            await asyncio.sleep(0.005)
+    finally:
+        redis_server.thaw()
+    async with asyncio.timeout(10):
+        for number in range(1, 50):
+            delivery = await anext(subscription)
+            assert delivery.body == b"%d" % number
+            delivery.acknowledge()
+        await asyncio.gather(*publishing)
+    assert await noticed(head, True) < 1.5
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(subscription), 1.0)  # nothing comes twice
+
+
+async def test_a_server_that_freezes_while_a_reader_begins_is_noticed(
+    redis_server: Redis, opened: Opener
+) -> None:
+    """A head that takes over a campaign judges silence before it has read anything."""
+    head = await opened(redis_server)
+    redis_server.freeze()
+    try:
+        beginning = asyncio.create_task(anext(head.subscribe(topics.feedback(uuid4().hex))))
+        assert await noticed(head, False) < 1.1
+    finally:
+        redis_server.thaw()
+    assert await noticed(head, True) < 1.5
+    beginning.cancel()
+
+
+async def test_a_reader_that_waits_for_its_consumer_is_connected(redis_server: Redis, opened: Opener) -> None:
+    factory, head = await opened(redis_server), await opened(redis_server)
+    topic = topics.feedback(uuid4().hex)
+    subscription = head.subscribe(topic)
+    for _ in range(3 * MOST_AHEAD):
+        await factory.publish(topic, b"more than is read ahead")
+    await anext(subscription)
+    for _ in range(150):
+        assert head.is_connected
+        await asyncio.sleep(0.01)
 
 
 async def test_a_failover_loses_and_doubles_nothing(opened: Opener) -> None:

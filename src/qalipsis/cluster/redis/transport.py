@@ -47,7 +47,7 @@ class RedisTransport:
 
     @property
     def is_connected(self) -> bool:
-        return not self._away
+        return not self._away and self._servers.is_answering
 
     async def open(self) -> None:
         """Connect and log in; raises ServiceUnavailable with what is to be done."""
