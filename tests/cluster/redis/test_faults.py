@@ -320,6 +320,35 @@ async def test_a_redis_that_stays_away_closes_the_transport(redis_server: Redis,
         await asyncio.to_thread(redis_server.start)
 
 
+async def test_who_stops_waiting_for_redis_does_not_count_as_waiting_for_ever(
+    redis_server: Redis, opened: Opener
+) -> None:
+    head = await opened(redis_server)
+    read, published, removed = (topics.feedback(uuid4().hex) for _ in range(3))
+    subscription = head.subscribe(read)
+    reading = asyncio.create_task(anext(subscription))
+    await head.publish(published, b"1")
+    await asyncio.to_thread(redis_server.stop)
+    try:
+        publishing = asyncio.create_task(head.publish(published, b"2"))
+        removing = asyncio.create_task(head.remove(removed))
+        await asyncio.sleep(0.5)
+        assert len(head._away) == 3
+        await subscription.aclose()
+        assert len(head._away) == 2
+        removing.cancel()
+        await asyncio.wait([removing])
+        assert len(head._away) == 1
+        leaving = asyncio.create_task(head.remove(published))
+        await asyncio.wait([publishing])
+    finally:
+        await asyncio.to_thread(redis_server.start)
+    await asyncio.wait_for(leaving, 10)
+    assert head.is_connected
+    await asyncio.wait([reading])
+    assert isinstance(reading.exception(), StopAsyncIteration)
+
+
 READER = """
 import asyncio, sys
 from qalipsis.cluster.redis.address import from_settings

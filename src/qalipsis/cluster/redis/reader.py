@@ -105,6 +105,8 @@ class RedisSubscription:
         if tasks:
             await asyncio.wait(tasks)
         await self._lane.aclose()
+        self._reading_patience.answered()
+        self._telling_patience.answered()
         if tasks and self._error is None and self._group.has_joined:
             with suppress(Passing, GroupGone, QalipsisError):  # what cannot be told comes again
                 await self._tell_once()
@@ -221,7 +223,7 @@ class RedisSubscription:
                     await self._group.renew()
                     self._renewed_at = _now()
             except (GroupGone, TakenOver):
-                continue  # reading notices it too, and cares
+                self._telling_patience.answered()  # reading notices it too, and cares
             except Passing as error:
                 self._debts.set()
                 await self._telling_patience.wait(error)
