@@ -202,6 +202,39 @@ async def test_a_frozen_server_is_noticed_in_time(
         await asyncio.wait_for(anext(subscription), 1.0)  # nothing comes twice
 
 
+async def test_one_frozen_node_of_a_cluster_is_enough(opened: Opener) -> None:
+    """Some may be heard only through it."""
+    with running_redis_cluster() as cluster:
+        head = await opened(cluster)
+        busy, idle = topics.feedback(uuid4().hex), ""
+        owners = [await owner_of(cluster, busy)]
+        while len(owners) < 2 or owners[0].port == owners[-1].port:
+            idle = topics.feedback(uuid4().hex)
+            owners.append(await owner_of(cluster, idle))
+        reading = asyncio.create_task(anext(head.subscribe(idle)))
+        subscription = head.subscribe(busy)
+        await head.publish(busy, b"0")
+        assert (await anext(subscription)).body == b"0"
+        owners[-1].freeze()
+        try:
+            assert await noticed(head, False) < 1.1
+            await head.publish(busy, b"1")  # the others answer
+            assert (await anext(subscription)).body == b"1"
+            assert not head.is_connected
+        finally:
+            owners[-1].thaw()
+        assert await noticed(head, True) < 1.5
+        await head.publish(idle, b"2")
+        assert (await asyncio.wait_for(reading, 10)).body == b"2"
+
+
+async def owner_of(cluster: RedisCluster, topic: str) -> Redis:
+    async with ClusterClient.from_url(cluster.urls[0]) as client:
+        owner = client.get_node_from_key(keys.stream(topic))
+        assert owner is not None
+        return next(each for each in cluster.nodes if each.port == owner.port)
+
+
 async def test_a_server_that_freezes_while_a_reader_begins_is_noticed(
     redis_server: Redis, opened: Opener
 ) -> None:
