@@ -141,10 +141,13 @@ async def test_the_only_head_was_frozen_and_takes_nobody_for_lost(opened: OpenCl
         await cluster.join("one", "two")
         key = await cluster.start()
         await cluster.until_load(200)
-        head.signal(signal.SIGSTOP)
+        at = head.signal(signal.SIGSTOP)
         await asyncio.sleep(4.0)
+        away = cluster.target.rate(at, time.monotonic())
         head.signal(signal.SIGCONT)
         check_totals(cluster, await cluster.ended(key))
+        measured("only head frozen for 4 s", load_meanwhile_per_cent=100 * away / 200)
+        assert away == pytest.approx(200, rel=0.1)
 
 
 async def test_a_head_and_a_factory_are_killed_together(opened: OpenCluster) -> None:

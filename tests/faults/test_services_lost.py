@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL are restarted and wiped in mid-run: the load goes on, and nothing is lost."""
+"""Redis and PostgreSQL are restarted, wiped and frozen in mid-run: the load goes on, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tests.faults.figures import measured
 
 PLAN = 200
 AWAY_SECONDS = 2.0
+FROZEN_SECONDS = 4.0
+"""Longer than a factory may be silent, and shorter than any request to Redis takes to fail."""
 WAYS = ("restarted", "wiped", "restarted and wiped")
 SERIES = pytest.mark.parametrize("round", range(20))
 
@@ -84,6 +86,34 @@ async def test_redis_is_lost_and_nothing_with_it(opened: OpenCluster, how: str) 
 @pytest.mark.parametrize("how", WAYS)
 async def test_redis_is_lost_twenty_times(opened: OpenCluster, how: str, round: int) -> None:
     await lose_redis(opened, how)
+
+
+async def freeze_redis(opened: OpenCluster, seconds: float) -> None:
+    """Its connections stay open: no factory is silent, but none is heard."""
+    async with opened(requests=int(10 * (seconds + 5))) as cluster:
+        await cluster.head("head")
+        await cluster.join("one", "two")
+        key = await cluster.start()
+        await cluster.until_load(400)
+        at = time.monotonic()
+        cluster.redis.freeze()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            cluster.redis.thaw()
+        await check_outage(cluster, key, f"Redis frozen for {seconds:g} s", at)
+        await cluster.until_free("one", "two")
+
+
+@pytest.mark.parametrize("seconds", [FROZEN_SECONDS, 7.0], ids=["shorter", "longer than a request may take"])
+async def test_redis_is_frozen_and_nobody_is_taken_for_lost(opened: OpenCluster, seconds: float) -> None:
+    await freeze_redis(opened, seconds)
+
+
+@pytest.mark.prove
+@SERIES
+async def test_redis_is_frozen_twenty_times(opened: OpenCluster, round: int) -> None:
+    await freeze_redis(opened, FROZEN_SECONDS)
 
 
 async def lose_postgres(opened: OpenCluster) -> None:

@@ -124,6 +124,35 @@ async def test_a_second_factory_of_a_node_is_refused_while_the_first_one_beats()
     await hall.close()
 
 
+@pytest.mark.parametrize("is_late", [False, True], ids=["just before", "just after"])
+@virtual
+async def test_a_second_factory_of_a_node_is_refused_also_when_the_first_one_could_not_be_heard(
+    is_late: bool,
+) -> None:
+    """The broker is away for longer than a factory may be silent, and the second one comes then."""
+    hall = Hall()
+    first = hall.add()
+    async with serving(hall.reception):
+        await asyncio.sleep(2.5)
+        first.is_cut_off = True
+        if not is_late:
+            second = hall.add(incarnation=2)
+            second.is_beating = False
+        await asyncio.sleep(0.1)
+        hall.transport.is_connected = False
+        await asyncio.sleep(5)
+        hall.transport.is_connected = True
+        if is_late:
+            second = hall.add(incarnation=2)  # it is read before what the first one said
+            second.is_beating = False
+        await asyncio.sleep(0.05)
+        await first.reconnect()
+        await asyncio.sleep(4)
+        assert second.heard_kinds() == [HandshakeRefused]
+        assert await hall.known() == {"node": 1}
+    await hall.close()
+
+
 @virtual
 async def test_a_factory_that_starts_again_takes_its_node_over_once_the_first_one_is_silent() -> None:
     hall = Hall()

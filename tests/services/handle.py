@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 
 import pytest
@@ -46,6 +47,13 @@ class Handle:
     def start(self) -> None:
         """Start it again on the same port and data, and return once it answers."""
         self._own().start()
+
+    def freeze(self) -> None:
+        """Suspend it: its connections stay open, and nothing is answered until `thaw`."""
+        self._own().send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._own().send(signal.SIGCONT)
 
     def _own(self) -> Server:
         """Our process; a test that would stop somebody else's is skipped."""

@@ -145,6 +145,10 @@ class Server:
         """End it at once, as a crash would."""
         self._end(self._home.kill_signal)
 
+    def send(self, which: signal.Signals) -> None:
+        assert self._process is not None, f"{self._name} does not run"
+        self._process.send_signal(which)
+
     @property
     def log(self) -> Path:
         """What it wrote to its standard output and error, over all its starts."""

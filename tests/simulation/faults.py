@@ -151,6 +151,16 @@ async def answers_are_lost(world: World) -> None:
     world.weather.lost_answers = 0.0
 
 
+async def broker_freezes(world: World) -> None:
+    """All connections stay open, and nothing is answered."""
+    await _broker_frozen(world, world.random.choice(SECONDS))
+
+
+async def broker_freezes_for_a_moment(world: World) -> None:
+    """For longer than a factory may be silent, and not until its lease ends."""
+    await _broker_frozen(world, world.random.uniform(0.8, 1.6))
+
+
 async def user_aborts(world: World) -> None:
     await world.abort(is_hard=world.random.random() < 0.5)
 
@@ -177,12 +187,14 @@ FAULTS: tuple[Fault, ...] = (
     worker_freezes,
     store_is_away,
     answers_are_lost,
+    broker_freezes,
+    *(2 * (broker_freezes_for_a_moment,)),
     user_aborts,
     factory_joins_late,
 )
 
-HARMLESS = frozenset({store_is_away, answers_are_lost, factory_joins_late})
-"""Faults that no factory notices, however long they last."""
+HARMLESS = frozenset({store_is_away, answers_are_lost, broker_freezes_for_a_moment, factory_joins_late})
+"""Faults that keep no factory from its work."""
 
 
 def _any(world: World, there: list[Any]) -> Any:
@@ -198,6 +210,16 @@ async def _frozen(world: World, *machines: Machine) -> None:
     for machine in frozen:
         world.note(machine.name, "thaws")
         machine.thaw()
+
+
+async def _broker_frozen(world: World, seconds: float) -> None:
+    async with world.ice.turn:
+        world.note("broker", "FREEZES")
+        world.ice.freeze()
+        await asyncio.sleep(seconds)
+        world.note("broker", "thaws")
+        world.ice.thaw()
+        await asyncio.sleep(1.0)  # or two in a row would be a longer one
 
 
 async def _cut(world: World, process: Head | Factory) -> None:

@@ -15,14 +15,48 @@ SLOWEST_SECONDS = 0.02
 """Of a message or of a call of the store, when nothing is wrong."""
 
 
+class Ice:
+    """What the broker is in while it answers nobody, though all connections stay open."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self.turn = asyncio.Lock()
+        """One standstill at a time."""
+        self._is_thawed = asyncio.Event()
+        self._is_thawed.set()
+
+    def freeze(self) -> None:
+        self.since = _now()
+        self._is_thawed.clear()
+
+    def thaw(self) -> None:
+        self.since = None
+        self._is_thawed.set()
+
+    async def wait_thawed(self) -> None:
+        await self._is_thawed.wait()
+
+
 class Line:
     """A transport of one machine to the broker that all share; it keeps the transport's promise."""
 
     def __init__(
-        self, broker: MemoryTransport, random: Random, overhear: Callable[[Line, bytes], None]
+        self,
+        broker: MemoryTransport,
+        ice: Ice,
+        notices_after: float,
+        random: Random,
+        overhear: Callable[[Line, bytes], None],
     ) -> None:
-        """`overhear` is told of each message before it travels."""
+        """It notices so many seconds after the broker froze that nothing is answered.
+
+        `overhear` is told of each message before it travels.
+        """
+        self.disturbed_at = _now()
+        """When it was made, or anything was done to it last."""
         self._broker = broker
+        self._ice = ice
+        self._notices_after = notices_after
         self._random = random
         self._overhear = overhear
         self._order = asyncio.Lock()
@@ -33,6 +67,11 @@ class Line:
 
     @property
     def is_connected(self) -> bool:
+        is_answered = self._ice.since is None or _now() < self._ice.since + self._notices_after
+        return self._is_whole.is_set() and is_answered
+
+    @property
+    def is_whole(self) -> bool:
         return self._is_whole.is_set()
 
     @property
@@ -43,9 +82,11 @@ class Line:
 
     def cut(self) -> None:
         """Nothing comes and goes until it is mended."""
+        self.disturbed_at = _now()
         self._is_whole.clear()
 
     def mend(self) -> None:
+        self.disturbed_at = _now()
         self._is_whole.set()
 
     def lose(self) -> None:
@@ -84,8 +125,9 @@ class Line:
         await self.wait_whole()
 
     async def wait_whole(self) -> None:
-        while not self._is_whole.is_set():
+        while not self._is_whole.is_set() or self._ice.since is not None:
             await self._is_whole.wait()
+            await self._ice.wait_thawed()
         if self._lost is not None:
             raise TransportClosed(f"the line is down: {self._lost}")
 
@@ -119,7 +161,7 @@ class _Reading:
 
     def _carried(self, delivery: Delivery) -> Delivery:
         def settle(reason: str | None) -> None:
-            if not self._line.is_connected:
+            if not self._line.is_whole:
                 return  # what it says is lost with the connection, so the message comes again
             delivery.acknowledge() if reason is None else delivery.set_aside(reason)
 
@@ -167,6 +209,10 @@ class Remote:
 
 UNREPEATABLE = frozenset({"create_campaign"})
 """Who asked for it finds out by looking, as people do."""
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Weather:

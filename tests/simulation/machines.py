@@ -32,6 +32,7 @@ class Machine:
         self.name = name
         self.is_dead = False
         self.is_frozen = False
+        self.thawed_at = loop.time()
         self.parts: list[Machine] = []
         self.on_crash: Callable[[], None] = lambda: None
         self.unfinished: set[Task[Any]] = set()
@@ -58,6 +59,7 @@ class Machine:
         """Everything that was to happen meanwhile happens now, in order."""
         if self.is_frozen and not self.is_dead:
             self.is_frozen = False
+            self.thawed_at = self._loop.time()
             self._go_on()
 
     def crash(self) -> None:

@@ -92,6 +92,9 @@ def _of_completion(report: Report, truth: Truth, around: Circumstances) -> Itera
         own = factory.ledger
         if factory.state != "LOST" and own.minions.aborted + own.passes.aborted:
             yield f"{key}: it ended by itself, but interrupted minions of {factory.node}: {own.minions}"
+    lost = [factory.node for factory in report.factories if factory.state != "ENDED"]
+    if around.has_lost_nothing and lost:
+        yield f"{key}: nothing was lost, but {lost} are told to be"
     is_deserted = all(factory.state == "LOST" for factory in report.factories)
     for scenario in report.scenarios:
         if not _comes_to_an_end(scenario):

@@ -237,6 +237,7 @@ class _Life:
         if {fault.__name__ for fault in self.happened} <= {
             "store_is_away",
             "answers_are_lost",
+            "broker_freezes_for_a_moment",
             "user_aborts",
         }:
             broker = self._world.broker

@@ -41,13 +41,21 @@ from qalipsis.testing.loop_clock import EPOCH
 from qalipsis.testing.virtual_loop import START
 from tests.simulation import load
 from tests.simulation.invariants import KnowingDirectory, WatchedStore
-from tests.simulation.lines import Line, Remote, Weather
+from tests.simulation.lines import Ice, Line, Remote, Weather
 from tests.simulation.machines import Machine, MachineLoop
 from tests.simulation.truth import Truth
 
 HEARTBEAT = 0.5
 LEASE = 3.0
 CLAIM_LEASE = 1.5
+
+DEAF_AFTER = (HEARTBEAT / 2, HEARTBEAT)
+"""When a machine notices that the broker answers nobody; over Redis it takes half a second to a second of the
+usual heartbeat.
+"""
+
+QUIET_SECONDS = 3 * HEARTBEAT
+"""A factory to which nothing happened for so long has said a heartbeat, and has been there to say it."""
 
 HELD_SECONDS = 0.8
 """Longer than a head takes to hear of something, commit what follows and say it; nobody is lost by it."""
@@ -157,6 +165,19 @@ def _engine(world: World, worker: str, *arguments: Any, **options: Any) -> Worke
     return WorkerEngine(*arguments, **options, find_step=find_step, drain_seconds=1.0)
 
 
+class Overseen(Orchestrator):
+    """The world looks at whom it takes for lost."""
+
+    def __init__(self, world: World, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._world = world
+
+    async def _lose(self, node: str, reason: str, *, has_told: bool) -> None:
+        if not has_told and node in self._campaign.present:
+            self._world.given_up(self._campaign.key, node)
+        await super()._lose(node, reason, has_told=has_told)
+
+
 class Head:
     """A process of `qalipsis head`."""
 
@@ -192,7 +213,7 @@ class Head:
         self.service = CampaignService(
             office,
             world.defaults,
-            lambda tenure, asked, watch: Orchestrator(office, tenure, asked, watch),
+            lambda tenure, asked, watch: Overseen(world, office, tenure, asked, watch),
             is_alone=False,
             now=lambda: moment(self.clock.epoch(self.clock.now())),
         )
@@ -221,6 +242,16 @@ class Factory:
     @property
     def is_engaged(self) -> bool:
         return self.session is not None and any(seat.engagement for seat in self.session._seats)
+
+    def is_well_in(self, campaign: str) -> bool:
+        """Whether it works for the campaign, and nothing kept it from saying so."""
+        now = self._world.loop.time()
+        is_there = self.session is not None and any(
+            seat.engagement and seat.engagement.campaign == campaign for seat in self.session._seats
+        )
+        is_reached = self.line.is_whole and not self.line.is_lost
+        undisturbed_since = max(self.machine.thawed_at, self.line.disturbed_at)
+        return self.is_living and is_there and is_reached and now - undisturbed_since > QUIET_SECONDS
 
     async def _serve(self) -> None:
         world = self._world
@@ -259,6 +290,7 @@ class World:
         self.trace: list[str] = []
         clock = MachineClock(self.loop, 0.0, 0.0)
         self.broker = MemoryTransport()
+        self.ice = Ice()
         self.store = WatchedStore(clock, self.violated, self._changed)
         self.ended_at: dict[str, float] = {}
         """When each campaign was over."""
@@ -299,7 +331,7 @@ class World:
         return MachineClock(self.loop, boot, self.random.choice((0.0, 0.0, -0.05, 0.3, 2.0)))
 
     def make_line(self) -> Line:
-        return Line(self.broker, self.fork(), self._overhear)
+        return Line(self.broker, self.ice, self.random.uniform(*DEAF_AFTER), self.fork(), self._overhear)
 
     def wrapped(self, line: Line) -> Transport:
         if not self.is_chaotic:
@@ -338,6 +370,12 @@ class World:
     def violated(self, what: str) -> None:
         self.note("BROKEN", what)
         self.broken.append(what)
+
+    def given_up(self, campaign: str, node: str) -> None:
+        """A head takes the factory for lost because it has not heard it."""
+        self.note("store", f"{campaign} goes on without {node}, of which nothing was heard")
+        if any(each.is_well_in(campaign) for each in self.factories if each.name == node):
+            self.violated(f"{campaign}: {node} is taken for lost, though it lives and nothing happened to it")
 
     # Who comes and goes
 

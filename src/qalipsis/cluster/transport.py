@@ -80,7 +80,11 @@ class Transport(Protocol):
 
     @property
     def is_connected(self) -> bool:
-        """False while the broker does not answer: until then nobody's silence means anything."""
+        """False while the broker does not answer: until it does nobody's silence means anything.
+
+        Also when connections stay open: what hangs is noticed a second after its last answer at the latest,
+        long before a request to it fails.
+        """
 
     async def publish(self, topic: str, body: bytes) -> None: ...
 

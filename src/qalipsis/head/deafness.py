@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+from qalipsis.head.hearing import Hearing
 from qalipsis.head.office import Office
 from qalipsis.head.ticks import WATCH_SECONDS
-from qalipsis.head.vigil import Vigil
 
 
-async def notice_deafness(office: Office, vigil: Vigil) -> None:
-    """Begin the vigil anew whenever this process stood still, or its broker was away, until cancelled."""
+async def notice_deafness(office: Office, hearing: Hearing) -> None:
+    """Have silence begin anew whenever this process stood still, or its broker was away, until cancelled."""
     if office.lease_s is None:
         return
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         now = office.clock.now()
-        vigil.awake(now)
+        hearing.awake(now)
         if not office.transport.is_connected:
-            vigil.restart(now)
+            hearing.restart(now)

@@ -29,7 +29,9 @@ from qalipsis.cluster.publisher import Publisher
 from qalipsis.errors import ConfigurationError, ReaderReplaced, ServiceUnavailable
 from qalipsis.head.campaign_list import is_terminal
 from qalipsis.head.clock_offsets import ClockOffsets
+from qalipsis.head.deafness import notice_deafness
 from qalipsis.head.directory import Beat
+from qalipsis.head.hearing import Hearing
 from qalipsis.head.office import Office
 from qalipsis.head.patience import patiently
 from qalipsis.head.vigil import LOST_BEATS
@@ -72,6 +74,7 @@ class Reception:
         """By node, those of the campaigns that it works for that were over when it was heard last."""
         self._offsets = ClockOffsets()
         self._listens_since = 0.0
+        self._hearing = Hearing()
         self._is_undecided = asyncio.Event()
 
     async def serve(self) -> None:
@@ -84,7 +87,12 @@ class Reception:
             inbox = Inbox(self._office.transport, topics.HANDSHAKE)
             try:
                 await self._meet_known()
-                await accompanied(self._until_replaced(), self._receive(inbox), self._decide())
+                await accompanied(
+                    self._until_replaced(),
+                    self._receive(inbox),
+                    self._decide(),
+                    notice_deafness(self._office, self._hearing),
+                )
                 replaced = 0
                 _log.debug("another head receives the factories now")
             except _Ended:
@@ -128,6 +136,7 @@ class Reception:
             for each in await patiently(self._office.directory.factories)
         }
         self._listens_since = now
+        self._hearing = Hearing()
 
     async def _receive(self, inbox: Inbox) -> None:
         async for received in inbox.messages():
@@ -148,7 +157,7 @@ class Reception:
             await self._refuse(factory.node, incarnation, refusal)
             return
         known, heard_at = self._known.get(factory.node, (incarnation, 0.0))
-        if known == incarnation or self._clock.now() - heard_at >= self._too_long:
+        if known == incarnation or self._is_silent(heard_at):
             await self._accept(factory, incarnation)
             return
         doubt = self._doubts.get(factory.node)
@@ -231,14 +240,18 @@ class Reception:
                 for node, incarnation in await self._office.directory.hear(beats) if beats else ():
                     await self._say(node, incarnation, HandshakeWanted())
                 await self._free(beats)
-                now = self._clock.now()
-                for doubt in [each for each in self._doubts.values() if now - each.since >= self._too_long]:
+                for doubt in [each for each in self._doubts.values() if self._is_silent(each.since)]:
                     del self._doubts[doubt.handshake.node]
                     await self._accept(doubt.handshake, doubt.incarnation)
             except ServiceUnavailable as error:
                 _log.warning("heartbeats were not written down: %s", error)
             if not self._doubts and not self._beats:
                 self._is_undecided.clear()
+
+    def _is_silent(self, since: float) -> bool:
+        now = self._clock.now()
+        self._hearing.awake(now)  # when this process was frozen, this may be the first that it does
+        return self._hearing.silence(since, now) >= self._too_long
 
     async def _free(self, beats: Sequence[Beat]) -> None:
         """Tell factories whose campaigns have ended without them, as when they were frozen then, to forget

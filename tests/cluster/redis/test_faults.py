@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 import time
 from collections import Counter
@@ -22,6 +20,7 @@ from qalipsis.cluster.messages import ScenarioEnded, SnapshotTaken
 from qalipsis.cluster.publisher import Publisher
 from qalipsis.cluster.redis import keys
 from qalipsis.cluster.redis.group import Group, GroupGone
+from qalipsis.cluster.redis.reader import MOST_AHEAD
 from qalipsis.cluster.redis.servers import Servers
 from qalipsis.cluster.transport import Transport
 from qalipsis.errors import TransportClosed
@@ -150,13 +149,117 @@ async def test_a_wipe_in_the_middle_of_housekeeping_passes(redis_server: Redis) 
 
 async def test_a_frozen_server_is_waited_for(redis_server: Redis, opened: Opener) -> None:
     async def freeze() -> None:
-        if redis_server.server is None or redis_server.server.pid is None:
-            pytest.skip("somebody else's server is not stopped")
-        os.kill(redis_server.server.pid, signal.SIGSTOP)
+        redis_server.freeze()
         await asyncio.sleep(4)  # longer than the timeout
-        os.kill(redis_server.server.pid, signal.SIGCONT)
+        redis_server.thaw()
 
     await (await campaign_at(redis_server, opened)).run(freeze)
+
+
+async def noticed(transport: Transport, is_connected: bool) -> float:
+    """Seconds until it says so."""
+    began_at = time.monotonic()
+    for _ in range(1000):
+        if transport.is_connected is is_connected:
+            return time.monotonic() - began_at
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("seconds", [1.5, 5.0], ids=["within its timeout", "beyond its timeout"])
+async def test_a_frozen_server_is_noticed_in_time(
+    redis_server: Redis, opened: Opener, seconds: float
+) -> None:
+    """Before anything has failed, and by who only listens."""
+    factory, head = await opened(redis_server), await opened(redis_server)
+    topic = topics.feedback(uuid4().hex)
+    subscription = head.subscribe(topic)
+    await factory.publish(topic, b"0")
+    first = await anext(subscription)
+    assert first.body == b"0"
+    first.acknowledge()
+    await asyncio.sleep(1.2)  # an idle reader, at any place of its round
+    assert head.is_connected
+    redis_server.freeze()
+    try:
+        publishing = [asyncio.create_task(factory.publish(topic, b"%d" % number)) for number in range(1, 50)]
+        assert await noticed(head, False) < 1.1
+        # With the timeout of 2 s several tries fail meanwhile, and none of them looks like an answer.
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            assert not head.is_connected
+            await asyncio.sleep(0.005)
+    finally:
+        redis_server.thaw()
+    async with asyncio.timeout(10):
+        for number in range(1, 50):
+            delivery = await anext(subscription)
+            assert delivery.body == b"%d" % number
+            delivery.acknowledge()
+        await asyncio.gather(*publishing)
+    assert await noticed(head, True) < 1.5
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(subscription), 1.0)  # nothing comes twice
+
+
+async def test_one_frozen_node_of_a_cluster_is_enough(opened: Opener) -> None:
+    """Some may be heard only through it."""
+    with running_redis_cluster() as cluster:
+        head = await opened(cluster)
+        busy, idle = topics.feedback(uuid4().hex), ""
+        owners = [await owner_of(cluster, busy)]
+        while len(owners) < 2 or owners[0].port == owners[-1].port:
+            idle = topics.feedback(uuid4().hex)
+            owners.append(await owner_of(cluster, idle))
+        reading = asyncio.create_task(anext(head.subscribe(idle)))
+        subscription = head.subscribe(busy)
+        await head.publish(busy, b"0")
+        assert (await anext(subscription)).body == b"0"
+        owners[-1].freeze()
+        try:
+            assert await noticed(head, False) < 1.1
+            await head.publish(busy, b"1")  # the others answer
+            assert (await anext(subscription)).body == b"1"
+            assert not head.is_connected
+        finally:
+            owners[-1].thaw()
+        assert await noticed(head, True) < 1.5
+        await head.publish(idle, b"2")
+        assert (await asyncio.wait_for(reading, 10)).body == b"2"
+
+
+async def owner_of(cluster: RedisCluster, topic: str) -> Redis:
+    async with ClusterClient.from_url(cluster.urls[0]) as client:
+        owner = client.get_node_from_key(keys.stream(topic))
+        assert owner is not None
+        return next(each for each in cluster.nodes if each.port == owner.port)
+
+
+async def test_a_server_that_freezes_while_a_reader_begins_is_noticed(
+    redis_server: Redis, opened: Opener
+) -> None:
+    """A head that takes over a campaign judges silence before it has read anything."""
+    head = await opened(redis_server)
+    redis_server.freeze()
+    try:
+        beginning = asyncio.create_task(anext(head.subscribe(topics.feedback(uuid4().hex))))
+        assert await noticed(head, False) < 1.1
+    finally:
+        redis_server.thaw()
+    assert await noticed(head, True) < 1.5
+    beginning.cancel()
+
+
+async def test_a_reader_that_waits_for_its_consumer_is_connected(redis_server: Redis, opened: Opener) -> None:
+    factory, head = await opened(redis_server), await opened(redis_server)
+    topic = topics.feedback(uuid4().hex)
+    subscription = head.subscribe(topic)
+    for _ in range(3 * MOST_AHEAD):
+        await factory.publish(topic, b"more than is read ahead")
+    await anext(subscription)
+    for _ in range(150):
+        assert head.is_connected
+        await asyncio.sleep(0.01)
 
 
 async def test_a_failover_loses_and_doubles_nothing(opened: Opener) -> None:
@@ -248,6 +351,35 @@ async def test_a_redis_that_stays_away_closes_the_transport(redis_server: Redis,
             await anext(transport.subscribe(read))
     finally:
         await asyncio.to_thread(redis_server.start)
+
+
+async def test_who_stops_waiting_for_redis_does_not_count_as_waiting_for_ever(
+    redis_server: Redis, opened: Opener
+) -> None:
+    head = await opened(redis_server)
+    read, published, removed = (topics.feedback(uuid4().hex) for _ in range(3))
+    subscription = head.subscribe(read)
+    reading = asyncio.create_task(anext(subscription))
+    await head.publish(published, b"1")
+    await asyncio.to_thread(redis_server.stop)
+    try:
+        publishing = asyncio.create_task(head.publish(published, b"2"))
+        removing = asyncio.create_task(head.remove(removed))
+        await asyncio.sleep(0.5)
+        assert len(head._away) == 3
+        await subscription.aclose()
+        assert len(head._away) == 2
+        removing.cancel()
+        await asyncio.wait([removing])
+        assert len(head._away) == 1
+        leaving = asyncio.create_task(head.remove(published))
+        await asyncio.wait([publishing])
+    finally:
+        await asyncio.to_thread(redis_server.start)
+    await asyncio.wait_for(leaving, 10)
+    assert head.is_connected
+    await asyncio.wait([reading])
+    assert isinstance(reading.exception(), StopAsyncIteration)
 
 
 READER = """

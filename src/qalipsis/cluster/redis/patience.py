@@ -25,7 +25,7 @@ class Patience:
         self._pause = FIRST_PAUSE
 
     def answered(self) -> None:
-        """Redis is there."""
+        """Redis is there, or nobody asks it any more."""
         self._since = None
         self._pause = FIRST_PAUSE
         self._away.discard(self)

@@ -18,7 +18,11 @@ from qalipsis.cluster.redis.servers import Lane, Servers
 from qalipsis.cluster.transport import MOST_ATTEMPTS, Delivery
 from qalipsis.errors import QalipsisError, ReaderReplaced
 
-BLOCK_SECONDS: Final = 1.0
+BLOCK_SECONDS: Final = 0.5
+"""How long a read waits for news. A Redis that hangs with its connections open is noticed after this and
+`servers.LATE_SECONDS`, together 1 s, and by a head a tenth later. A factory whose heartbeat was due just when
+Redis stopped has then been silent for 2.1 s, of the 2.75 s after which it is lost.
+"""
 MOST_AT_ONCE: Final = 200
 BYTES_AT_ONCE: Final = 4 << 20
 MOST_AHEAD: Final = 400
@@ -101,6 +105,8 @@ class RedisSubscription:
         if tasks:
             await asyncio.wait(tasks)
         await self._lane.aclose()
+        self._reading_patience.answered()
+        self._telling_patience.answered()
         if tasks and self._error is None and self._group.has_joined:
             with suppress(Passing, GroupGone, QalipsisError):  # what cannot be told comes again
                 await self._tell_once()
@@ -217,7 +223,7 @@ class RedisSubscription:
                     await self._group.renew()
                     self._renewed_at = _now()
             except (GroupGone, TakenOver):
-                continue  # reading notices it too, and cares
+                self._telling_patience.answered()  # reading notices it too, and cares
             except Passing as error:
                 self._debts.set()
                 await self._telling_patience.wait(error)

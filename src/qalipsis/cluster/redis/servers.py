@@ -10,11 +10,16 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, NoPermissionError, ResponseError
 
 from qalipsis.cluster.redis.address import Address, Node
+from qalipsis.cluster.redis.awaited import Awaited
 from qalipsis.cluster.redis.faults import ANSWERS, Passing, Words, code, judged
 from qalipsis.cluster.redis.link import Link
 from qalipsis.errors import QalipsisError, ServiceUnavailable, TransportClosed
 
 MOST_REDIRECTS: Final = 5
+
+LATE_SECONDS: Final = 0.5
+"""After so long without an answer a server does not answer now, though its connections are open: more than
+any way there and back takes, and `reader.BLOCK_SECONDS` says why it is not more. A request ends later."""
 
 _PING: Final = ("PING",)
 _SLOTS: Final = ("CLUSTER", "SLOTS")
@@ -46,6 +51,7 @@ class Servers:
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self._awaited = Awaited()
         self._pools: dict[Node, _Pool] = {}
         self._slots: list[tuple[int, int, Node]] = []
         self._is_outdated = True
@@ -93,9 +99,9 @@ class Servers:
             sent = [command for each in commands for command in (_ASKING, each)] if is_asking else commands
             try:
                 if lane is not None:
-                    answers = await (await lane.to(node, self.address)).exchange(
-                        sent, self._seconds + patience
-                    )
+                    with self._awaited.until(_now() + patience + LATE_SECONDS):
+                        link = await lane.to(node, self.address)
+                        answers = await link.exchange(sent, self._seconds + patience)
                 else:
                     answers = await self._pool(node).exchange(sent, self._seconds)
             except Passing:
@@ -116,6 +122,11 @@ class Servers:
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             await pool.aclose()
+
+    @property
+    def is_answering(self) -> bool:
+        """False while any of them lets a request wait for longer than it should."""
+        return not self._awaited.is_late(_now())
 
     @property
     def _seconds(self) -> float:
@@ -172,16 +183,17 @@ class Servers:
 
     def _pool(self, node: Node) -> _Pool:
         if node not in self._pools:
-            self._pools[node] = _Pool(node, self.address)
+            self._pools[node] = _Pool(node, self.address, self._awaited)
         return self._pools[node]
 
 
 class _Pool:
     """The connections to one server; at most `max_total` requests are under way, others wait in order."""
 
-    def __init__(self, node: Node, address: Address) -> None:
+    def __init__(self, node: Node, address: Address, awaited: Awaited) -> None:
         self._node = node
         self._address = address
+        self._awaited = awaited
         self._free: list[Link] = []
         self._room = asyncio.Semaphore(address.pool.max_total)
         self._is_closed = False
@@ -195,20 +207,25 @@ class _Pool:
 
     async def exchange(self, commands: Sequence[Words], seconds: float) -> list[Any]:
         async with self._room:
-            link = self._free.pop() if self._free else None
-            if link is None or not link.is_open:
-                link = Link(self._node, self._address)
-                await link.open()
-            try:
-                return await link.exchange(commands, seconds)
-            except Passing:
-                await self._drop()  # they have most likely ended together
-                raise
-            finally:
-                if link.is_open and not self._is_closed and len(self._free) < self._address.pool.max_idle:
-                    self._free.append(link)
-                else:
-                    await link.aclose()
+            # From here on: that others have their turn before is no fault of the server.
+            with self._awaited.until(_now() + LATE_SECONDS):
+                return await self._exchange(commands, seconds)
+
+    async def _exchange(self, commands: Sequence[Words], seconds: float) -> list[Any]:
+        link = self._free.pop() if self._free else None
+        if link is None or not link.is_open:
+            link = Link(self._node, self._address)
+            await link.open()
+        try:
+            return await link.exchange(commands, seconds)
+        except Passing:
+            await self._drop()  # they have most likely ended together
+            raise
+        finally:
+            if link.is_open and not self._is_closed and len(self._free) < self._address.pool.max_idle:
+                self._free.append(link)
+            else:
+                await link.aclose()
 
     async def aclose(self) -> None:
         self._is_closed = True
@@ -218,6 +235,10 @@ class _Pool:
         free, self._free = self._free, []
         for link in free:
             await link.aclose()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _scheme_hint(address: Address) -> str:

@@ -47,7 +47,7 @@ class RedisTransport:
 
     @property
     def is_connected(self) -> bool:
-        return not self._away
+        return not self._away and self._servers.is_answering
 
     async def open(self) -> None:
         """Connect and log in; raises ServiceUnavailable with what is to be done."""
@@ -79,6 +79,12 @@ class RedisTransport:
             await _ended(task)
             writer.end(None)
         patience = self._make_patience()
+        try:
+            await self._unlink(topic, patience)
+        finally:
+            patience.answered()  # whoever was cancelled does not wait for Redis any more
+
+    async def _unlink(self, topic: str, patience: Patience) -> None:
         while True:
             try:
                 # Its publishers look there, and forget what they hold.
@@ -98,7 +104,6 @@ class RedisTransport:
                 except Exhausted as exhausted:
                     raise TransportClosed(f"{exhausted}: the topic {topic} was not removed") from error
             else:
-                patience.answered()
                 return
 
     async def aclose(self) -> None:

@@ -65,6 +65,7 @@ class Writer:
         """Whoever publishes gets the error; without one the topic is over, and messages are gone with it."""
         self._has_ended = True
         self._error = error
+        self._patience.answered()
         self._room.set()
         for published in self._published.values():
             if published.done():
