@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from qalipsis.head.hearing import Hearing
 from qalipsis.head.office import Office
-from qalipsis.head.ticks import WATCH_SECONDS
+
+WATCH_SECONDS: Final = 0.25
+"""Until deafness is noticed, and silence counted that is none: `cluster.redis.reader` adds it up."""
 
 
 async def notice_deafness(office: Office, hearing: Hearing) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from hiredis import pack_command
 from redis.asyncio import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -46,7 +47,8 @@ class Link:
         connection, answers = self._connection, []
         try:
             async with asyncio.timeout(seconds):
-                packed = connection.pack_commands(commands)
+                # What the driver does in Python, in a sixth of the time; its stub knows tuples of one only.
+                packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
                 await connection.send_packed_command(packed, check_health=False)
                 for _ in commands:
                     try:

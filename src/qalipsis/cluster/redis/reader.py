@@ -20,8 +20,8 @@ from qalipsis.errors import QalipsisError, ReaderReplaced
 
 BLOCK_SECONDS: Final = 0.5
 """How long a read waits for news. A Redis that hangs with its connections open is noticed after this and
-`servers.LATE_SECONDS`, together 1 s, and by a head a tenth later. A factory whose heartbeat was due just when
-Redis stopped has then been silent for 2.1 s, of the 2.75 s after which it is lost.
+`servers.LATE_SECONDS`, together 1 s, and by a head a quarter later. A factory whose heartbeat was due just
+when Redis stopped has then been silent for 2.25 s, of the 2.75 s after which it is lost.
 """
 MOST_AT_ONCE: Final = 200
 BYTES_AT_ONCE: Final = 4 << 20
