@@ -192,17 +192,20 @@ async def a_topic_that_was_removed_is_empty(transport: Transport) -> None:
 
 async def closing_ends_the_readers_and_refuses_what_comes_later(transport: Transport) -> None:
     topic, source = _topic(), Source("a")
+    has_read = asyncio.Event()
 
     async def read(name: str) -> int:
         read = set()
         async for delivery in transport.subscribe(name):
             delivery.acknowledge()
             read.add(delivery.body)
+            has_read.set()
         return len(read)
 
     await _publish(transport, topic, [source.say()])
     reading, idling = asyncio.create_task(read(topic)), asyncio.create_task(read(_topic()))
-    await asyncio.sleep(0.2)
+    await _soon(has_read.wait())
+    await asyncio.sleep(0.1)  # the other one is reading by now, as a rule
     await _soon(transport.aclose())
     await _soon(transport.aclose())
     assert (await _soon(reading), await _soon(idling)) == (1, 0)
