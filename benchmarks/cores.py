@@ -9,8 +9,6 @@ from contextlib import contextmanager
 USABLE = sorted(os.sched_getaffinity(0))
 SERVER = USABLE[0]
 INJECTOR = USABLE[1] if len(USABLE) > 1 else USABLE[0]
-OTHERS = USABLE[2] if len(USABLE) > 2 else SERVER
-"""For what is part of neither."""
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from qalipsis.cluster.messages import (
     PROTOCOL,
     Farewell,
+    Handshake,
     HandshakeAccepted,
     HandshakeRefused,
     HandshakeWanted,
@@ -20,6 +21,7 @@ from qalipsis.cluster.messages import (
     Shutdown,
 )
 from qalipsis.errors import ServiceUnavailable, TransportClosed
+from qalipsis.head.directory import Beat
 from qalipsis.head.memory_directory import MemoryDirectory
 from qalipsis.head.reception import Reception
 from tests.head.stage import CLAIM_LEASE, LEASE, SHOP, PlayedFactory, Stage, virtual
@@ -361,4 +363,43 @@ async def test_each_heartbeat_is_answered_with_its_clock() -> None:
         await asyncio.sleep(0.1)
         (reply,) = [each for each in factory.presence_replies if each.clock == 12.5]
         assert reply.lease_s == LEASE
+    await hall.close()
+
+
+@virtual
+async def test_who_is_heard_again_while_another_is_accepted_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hall, is_away = Hall(), False
+    register, hear = hall.directory.register, hall.directory.hear
+
+    async def registered(handshake: Handshake, incarnation: int) -> None:
+        if is_away:
+            raise ServiceUnavailable("away")
+        await register(handshake, incarnation)
+
+    async def heard(beats: Sequence[Beat]) -> frozenset[tuple[str, int]]:
+        if is_away:
+            raise ServiceUnavailable("away")
+        return await hear(beats)
+
+    monkeypatch.setattr(hall.directory, "register", registered)
+    monkeypatch.setattr(hall.directory, "hear", heard)
+    first, second = hall.add("a"), hall.add("b")
+    async with serving(hall.reception):
+        await asyncio.sleep(3)
+        first.is_beating = second.is_beating = False
+        await asyncio.sleep(0.1)
+        hall.add("a", incarnation=2).is_beating = False
+        hall.add("b", incarnation=2).is_beating = False
+        await asyncio.sleep(1.5)
+        is_away = True
+        await asyncio.sleep(3)
+        second.is_beating = True  # it was only cut off
+        await asyncio.sleep(4)
+        is_away = False
+        await asyncio.sleep(2)
+        hall.add("c")
+        await asyncio.sleep(1)
+        assert await hall.known() == {"a": 2, "b": 1, "c": 1}
     await hall.close()

@@ -74,7 +74,7 @@ class Reception:
         """By node, those of the campaigns that it works for that were over when it was heard last."""
         self._offsets = ClockOffsets()
         self._listens_since = 0.0
-        self._hearing = Hearing()
+        self._hearing = Hearing(self._too_long)
         self._is_undecided = asyncio.Event()
 
     async def serve(self) -> None:
@@ -136,7 +136,7 @@ class Reception:
             for each in await patiently(self._office.directory.factories)
         }
         self._listens_since = now
-        self._hearing = Hearing()
+        self._hearing = Hearing(self._too_long)
 
     async def _receive(self, inbox: Inbox) -> None:
         async for received in inbox.messages():
@@ -241,8 +241,10 @@ class Reception:
                     await self._say(node, incarnation, HandshakeWanted())
                 await self._free(beats)
                 for doubt in [each for each in self._doubts.values() if self._is_silent(each.since)]:
-                    del self._doubts[doubt.handshake.node]
-                    await self._accept(doubt.handshake, doubt.incarnation)
+                    # Accepting the one before took its time: this one may have been decided meanwhile.
+                    if self._doubts.get(doubt.handshake.node) is doubt:
+                        del self._doubts[doubt.handshake.node]
+                        await self._accept(doubt.handshake, doubt.incarnation)
             except ServiceUnavailable as error:
                 _log.warning("heartbeats were not written down: %s", error)
             if not self._doubts and not self._beats:

@@ -19,9 +19,8 @@ class Vigil(Hearing):
     """
 
     def __init__(self, heartbeat_seconds: float) -> None:
-        super().__init__()
+        super().__init__(LOST_BEATS * heartbeat_seconds)
         self._suspicious = SUSPECT_BEATS * heartbeat_seconds
-        self._too_long = LOST_BEATS * heartbeat_seconds
         self._heard: dict[str, float] = {}
 
     def watch(self, factories: Iterable[str], now: float) -> None:

@@ -367,6 +367,11 @@ async def test_who_stops_waiting_for_redis_does_not_count_as_waiting_for_ever(
         removing = asyncio.create_task(head.remove(removed))
         await asyncio.sleep(0.5)
         assert len(head._away) == 3
+        closing = asyncio.create_task(subscription.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()  # in the middle of it
+        await asyncio.wait([closing])
+        assert len(head._away) == 2
         await subscription.aclose()
         assert len(head._away) == 2
         removing.cancel()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 import socket
 import time
 from contextlib import suppress
@@ -177,6 +179,31 @@ async def test_a_session_that_the_server_ends_costs_one_call_at_most(server: Dat
             async with database.transaction() as connection:
                 await connection.execute(text("select pg_terminate_backend(pg_backend_pid())"))
         await store.save_state("c-1", "DRAINING", 2.0)
+
+
+async def test_connections_whose_server_vanished_without_a_word_cost_one_call(
+    server: Datasource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "ANSWER_SECONDS", 0.5)
+    pool = DatasourcePool(min=3, max_acquire_time=3.0)
+    async with open_database(replace(server, pool=pool)) as database:
+        store = DatabaseStore(database)
+        async with database.transaction(), database.transaction(), database.transaction():
+            pass
+        ours = "select pid from pg_stat_activity where application_name = 'qalipsis' and datname = $1"
+        backends = [pid for (pid,) in await ask(server, ours, server.database)]
+        assert len(backends) == 3
+        for pid in backends:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(ServiceUnavailable, match="it does not answer"):
+                await store.save_state("c-1", "RUNNING", 1.0)
+            for _ in range(3):
+                await store.save_state("c-1", "RUNNING", 1.0)
+        finally:
+            for pid in backends:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_lock_that_somebody_holds_does_not_hold_a_head(

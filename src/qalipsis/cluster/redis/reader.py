@@ -102,11 +102,13 @@ class RedisSubscription:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        await self._lane.aclose()
-        self._reading_patience.answered()
-        self._telling_patience.answered()
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+            await self._lane.aclose()
+        finally:
+            self._reading_patience.answered()
+            self._telling_patience.answered()
         if tasks and self._error is None and self._group.has_joined:
             with suppress(Passing, GroupGone, QalipsisError):  # what cannot be told comes again
                 await self._tell_once()

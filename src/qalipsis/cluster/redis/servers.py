@@ -99,8 +99,8 @@ class Servers:
             sent = [command for each in commands for command in (_ASKING, each)] if is_asking else commands
             try:
                 if lane is not None:
+                    link = await lane.to(node, self.address)
                     with self._awaited.until(_now() + patience + LATE_SECONDS):
-                        link = await lane.to(node, self.address)
                         answers = await link.exchange(sent, self._seconds + patience)
                 else:
                     answers = await self._pool(node).exchange(sent, self._seconds)
@@ -207,25 +207,22 @@ class _Pool:
 
     async def exchange(self, commands: Sequence[Words], seconds: float) -> list[Any]:
         async with self._room:
-            # From here on: that others have their turn before is no fault of the server.
-            with self._awaited.until(_now() + LATE_SECONDS):
-                return await self._exchange(commands, seconds)
-
-    async def _exchange(self, commands: Sequence[Words], seconds: float) -> list[Any]:
-        link = self._free.pop() if self._free else None
-        if link is None or not link.is_open:
-            link = Link(self._node, self._address)
-            await link.open()
-        try:
-            return await link.exchange(commands, seconds)
-        except Passing:
-            await self._drop()  # they have most likely ended together
-            raise
-        finally:
-            if link.is_open and not self._is_closed and len(self._free) < self._address.pool.max_idle:
-                self._free.append(link)
-            else:
-                await link.aclose()
+            link = self._free.pop() if self._free else None
+            if link is None or not link.is_open:
+                link = Link(self._node, self._address)
+                await link.open()
+            try:
+                # From here on: neither others who have their turn before nor opening are slow answers.
+                with self._awaited.until(_now() + LATE_SECONDS):
+                    return await link.exchange(commands, seconds)
+            except Passing:
+                await self._drop()  # they have most likely ended together
+                raise
+            finally:
+                if link.is_open and not self._is_closed and len(self._free) < self._address.pool.max_idle:
+                    self._free.append(link)
+                else:
+                    await link.aclose()
 
     async def aclose(self) -> None:
         self._is_closed = True

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from qalipsis.config.settings import Datasource
 from qalipsis.errors import ConfigurationError, ServiceRefused
 from qalipsis.head.database import migration
-from qalipsis.head.database.engine import make_engine
+from qalipsis.head.database.engine import Trust, make_engine
 from qalipsis.head.database.place import FilePlace, place_of
 from qalipsis.head.database.problems import PROBLEMS, explain
 
@@ -34,7 +34,8 @@ class Database:
 
     def __init__(self, datasource: Datasource, folder: Path | str = "data") -> None:
         self.place = place_of(datasource, folder)
-        self._engine = make_engine(datasource, self.place)
+        self._trust = Trust()
+        self._engine = make_engine(datasource, self.place, self._trust)
         # SQLite has one connection and no network: nothing is gained there.
         self._single = (
             self._engine
@@ -65,6 +66,8 @@ class Database:
             async with asyncio.timeout(seconds or self._seconds), engine.begin() as connection:
                 yield connection
         except PROBLEMS as error:
+            if isinstance(error, TimeoutError):
+                self._trust.lose()
             explained = explain(error, self.place)
             if explained is None:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,12 +20,26 @@ BUSY_SECONDS: Final = 5.0
 """How long SQLite waits while another process writes to its file."""
 
 
-def make_engine(datasource: Datasource, place: Place) -> AsyncEngine:
-    """An engine that connects when it is first used."""
-    return _sqlite(place.path) if isinstance(place, FilePlace) else _postgresql(datasource)
+class Trust:
+    """Until when connections have rested that nothing speaks against."""
+
+    def __init__(self) -> None:
+        self._lost_at = -inf
+
+    def lose(self) -> None:
+        """A server did not answer: what rests now may be as dead as what was used."""
+        self._lost_at = time.monotonic()
+
+    def reaches(self, idle_since: float) -> bool:
+        return idle_since > self._lost_at
 
 
-def _postgresql(datasource: Datasource) -> AsyncEngine:
+def make_engine(datasource: Datasource, place: Place, trust: Trust) -> AsyncEngine:
+    """An engine that connects when it is first used, and uses no connection again that lost trust."""
+    return _sqlite(place.path) if isinstance(place, FilePlace) else _postgresql(datasource, trust)
+
+
+def _postgresql(datasource: Datasource, trust: Trust) -> AsyncEngine:
     pool = datasource.pool
     kept = max(pool.min, 1)  # SQLAlchemy takes 0 for no limit
     engine = create_async_engine(
@@ -51,15 +66,16 @@ def _postgresql(datasource: Datasource) -> AsyncEngine:
         pool_timeout=pool.max_acquire_time,
         pool_recycle=pool.max_life_time,
     )
-    _replace_unusable(engine, pool.max_idle_time)
+    _replace_unusable(engine, pool.max_idle_time, trust)
     return engine
 
 
-def _replace_unusable(engine: AsyncEngine, max_idle_seconds: float) -> None:
+def _replace_unusable(engine: AsyncEngine, max_idle_seconds: float, trust: Trust) -> None:
     """Connections that the server has closed, or rested too long for firewalls, are opened again before use.
 
     The driver notices by itself that the server has closed one. Asking the server before each use, as
-    SQLAlchemy's `pool_pre_ping` does, is three round trips, more than most transactions need.
+    SQLAlchemy's `pool_pre_ping` does, is three round trips, more than most transactions need. Who is the
+    first to use one whose server vanished without a word meets an outage; the others are then opened again.
     """
 
     @event.listens_for(engine.sync_engine, "checkin")
@@ -68,12 +84,14 @@ def _replace_unusable(engine: AsyncEngine, max_idle_seconds: float) -> None:
 
     @event.listens_for(engine.sync_engine, "checkout")
     def look(connection: Any, entry: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
+        since = entry.info.pop("idle_since", None)
+        if since is None:
+            return  # it is new
         driver: Any = entry.driver_connection
         if driver.is_closed():
             raise DisconnectionError("closed by the server")
-        since = entry.info.pop("idle_since", None)
-        if since is not None and time.monotonic() - since > max_idle_seconds:
-            raise DisconnectionError("idle for too long")
+        if time.monotonic() - since > max_idle_seconds or not trust.reaches(since):
+            raise DisconnectionError("idle for too long, or since before the server did not answer")
 
 
 def _sqlite(path: Path) -> AsyncEngine:
