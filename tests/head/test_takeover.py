@@ -129,6 +129,40 @@ async def test_a_head_and_a_factory_may_die_in_one_campaign(calls: int, has_effe
     assert report.verdict.value == "DEGRADED"
 
 
+class SlowStore:
+    """A store that takes its time for everything."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*arguments: Any, **more: Any) -> Any:
+            await asyncio.sleep(0.05)
+            return await getattr(self._store, name)(*arguments, **more)
+
+        return call
+
+
+@virtual
+async def test_heartbeats_that_waited_for_a_head_are_answered_at_once() -> None:
+    """A lease ends by the last heartbeat that was answered, and the next one may come too late."""
+    stage = Pair(seconds=8)
+
+    async def conduct() -> Report:
+        first = asyncio.ensure_future(stage.conduct(stage.office_of("first")))
+        await until(lambda: any(live.requests for live in stage.lives))
+        first.cancel()
+        await asyncio.wait([first])
+        before = len(stage.a.replies)
+        await asyncio.sleep(CLAIM_LEASE)
+        second = asyncio.ensure_future(stage.conduct(stage.office_of("second", store=SlowStore(stage.store))))
+        await asyncio.sleep(0.5)
+        assert len(stage.a.replies) - before >= int(CLAIM_LEASE)
+        return await second
+
+    await stage.play(conduct())
+
+
 @virtual
 async def test_what_is_reported_while_no_head_is_there_is_not_lost() -> None:
     """All is over when the second head comes."""

@@ -122,6 +122,7 @@ class Orchestrator:
             self._clock, office.lease_s is not None, lambda full: self._events.put_nowait(_Tick(full))
         )
         self._finding: asyncio.Task[None] | None = None
+        self._knows_its_factories = asyncio.Event()
 
     async def run(self, found: bytes | None = None) -> Report:
         """Run the campaign to its end, from the checkpoint that was found, if there was one.
@@ -149,6 +150,9 @@ class Orchestrator:
         self._events.put_nowait(_Stop(is_hard, reason, aborter))
 
     async def _listen(self) -> None:
+        # Who goes on with a campaign would take the heartbeats that wait for those of strangers, and answer
+        # none: factories would live a second less without a head than their lease says.
+        await self._knows_its_factories.wait()
         async for letter in self._inbox.letters():
             received = letter.received
             self._vigil.heard(received.source, self._clock.now())
@@ -165,6 +169,7 @@ class Orchestrator:
             await self._commit()  # that it is being prepared is seen while it waits for its factories
         else:
             await self._resume(checkpoint.thaw(found))
+        self._knows_its_factories.set()
         self._ticks.schedule(self._campaign.started_at)
         while not self._campaign.is_over:
             await self._handle(await self._events.get())
