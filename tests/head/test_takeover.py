@@ -129,6 +129,14 @@ async def test_a_head_and_a_factory_may_die_in_one_campaign(calls: int, has_effe
     assert report.verdict.value == "DEGRADED"
 
 
+async def die_in_mid_run(stage: Stage) -> None:
+    """The first head of the campaign, as soon as there are requests."""
+    first = asyncio.ensure_future(stage.conduct(stage.office_of("first")))
+    await until(lambda: any(live.requests for live in stage.lives))
+    first.cancel()
+    await asyncio.wait([first])
+
+
 class SlowStore:
     """A store that takes its time for everything."""
 
@@ -149,10 +157,7 @@ async def test_heartbeats_that_waited_for_a_head_are_answered_at_once() -> None:
     stage = Pair(seconds=8)
 
     async def conduct() -> Report:
-        first = asyncio.ensure_future(stage.conduct(stage.office_of("first")))
-        await until(lambda: any(live.requests for live in stage.lives))
-        first.cancel()
-        await asyncio.wait([first])
+        await die_in_mid_run(stage)
         before = len(stage.a.replies)
         await asyncio.sleep(CLAIM_LEASE)
         second = asyncio.ensure_future(stage.conduct(stage.office_of("second", store=SlowStore(stage.store))))
@@ -169,10 +174,7 @@ async def test_what_is_reported_while_no_head_is_there_is_not_lost() -> None:
     stage = Pair()
 
     async def conduct() -> Report:
-        first = asyncio.ensure_future(stage.conduct(stage.office_of("first")))
-        await until(lambda: any(live.requests for live in stage.lives))
-        first.cancel()
-        await asyncio.wait([first])
+        await die_in_mid_run(stage)
         await asyncio.sleep(60)
         return await stage.conduct(stage.office_of("second"))
 
@@ -188,10 +190,7 @@ async def test_a_stop_that_is_wanted_while_no_head_is_there_is_done_by_the_next(
     stage = Pair(seconds=60)
 
     async def conduct() -> Report:
-        first = asyncio.ensure_future(stage.conduct(stage.office_of("first")))
-        await until(lambda: any(live.requests for live in stage.lives))
-        first.cancel()
-        await asyncio.wait([first])
+        await die_in_mid_run(stage)
         wanted = StopWanted(is_hard=True, by="by anna", aborter="anna")
         await Publisher(stage.transport, Sender("desk", 1)).say(topics.feedback("c-1"), wanted, "c-1")
         await asyncio.sleep(CLAIM_LEASE)
@@ -262,10 +261,7 @@ async def test_the_moments_of_a_campaign_travel_between_machines() -> None:
             return stage.clock.call_at(when - self.by, callback)
 
     async def conduct() -> Report:
-        first = asyncio.ensure_future(stage.conduct(stage.office_of("first")))
-        await until(lambda: any(live.requests for live in stage.lives))
-        first.cancel()
-        await asyncio.wait([first])
+        await die_in_mid_run(stage)
         await asyncio.sleep(CLAIM_LEASE)
         office = replace(stage.office_of("second"), clock=Shifted())
         orchestrator = Orchestrator(office, await stage.own(office), stage.request, stage.lives.append)

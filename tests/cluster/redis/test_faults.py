@@ -150,8 +150,10 @@ async def test_a_wipe_in_the_middle_of_housekeeping_passes(redis_server: Redis) 
 async def test_a_frozen_server_is_waited_for(redis_server: Redis, opened: Opener) -> None:
     async def freeze() -> None:
         redis_server.freeze()
-        await asyncio.sleep(4)  # longer than the timeout
-        redis_server.thaw()
+        try:
+            await asyncio.sleep(4)  # longer than the timeout
+        finally:
+            redis_server.thaw()
 
     await (await campaign_at(redis_server, opened)).run(freeze)
 

@@ -31,8 +31,8 @@ async def save(connection: AsyncConnection, campaign: int, meters: Sequence[Mete
 
 @prepared
 def _adding(insert: Insert) -> Executable:
-    identity = ["campaign_id", "at", "series", "zone"]
-    return insert(CAMPAIGN_METERS).on_conflict_do_nothing(index_elements=identity)
+    of_one = ["campaign_id", "at", "series", "zone"]
+    return insert(CAMPAIGN_METERS).on_conflict_do_nothing(index_elements=of_one)
 
 
 async def read(connection: AsyncConnection, query: MeterQuery) -> tuple[Meter, ...]:
